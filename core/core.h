@@ -249,9 +249,10 @@ const float *ls_model_gradient(const ls_model *m);
 ls_status ls_model_share_state(ls_model *m, const ls_model *with);
 /* Zeroes the states. */
 void ls_model_reset(ls_model *m);
-/* The values of state i, in order of creation, max_rows x dims; NULL: there is no such state.  *rank, dims: of a row. */
+/* The values of state i, in order of creation, max_rows x dims; NULL: there is no such state.  *rank and dims are those
+ * of a row. */
 float *ls_model_state(ls_model *m, int i, int *rank, int64_t dims[LS_MAX_DIMS]);
-void ls_model_free(ls_model *m);
+void   ls_model_free(ls_model *m);
 
 /* ---- inside the macros ------------------------------------------------------------------------------------------- */
 

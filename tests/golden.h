@@ -203,6 +203,18 @@ static inline void golden_labels(const char *name, int64_t n, uint32_t classes, 
     for (int64_t i = 0; i < n; i++, s = s * 1664525u + 1013904223u) x[i] = (int32_t)((s >> 16) % classes);
 }
 
+/* Fills every parameter by its name. */
+static inline void golden_fill_params(ls_params *params, double scale)
+{
+    for (int i = 0; i < ls_params_count(params); i++) {
+        const char    *name;
+        const int64_t *dim;
+        int            rank;
+        float         *values = ls_params_get(params, i, &name, &rank, &dim);
+        golden_fill(name, dim[0] * (rank > 1 ? dim[1] : 1), scale, values);
+    }
+}
+
 /* Fills weights of two or more dims and the biases after them, uniform within +- 2 / sqrt(fan in).  The fan in of a
  * bias is that of its weight.  The parameters of norms keep their values. */
 static inline void golden_weights(ls_params *params)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A recurrent encoder-decoder (Sutskever, Vinyals & Le 2014; Cho et al. 2014), with the attention of Luong, Pham & Manning
- * 2015 over the encoder's outputs m_s.
+ * A recurrent encoder-decoder (Sutskever, Vinyals & Le 2014; Cho et al. 2014), with the attention of Luong, Pham &
+ * Manning 2015 over the encoder's outputs m_s.
  *
  *     m       = encoder(dropout(source[x]))                             outputs of the last layer, B x S x H
  *     h_t     = decoder(dropout(target[y_(t-1)]), h_(t-1))              output of the last layer
@@ -10,13 +10,13 @@
  *
  *     score   dot: h_t . m_s;   general: h_t . W_a m_s;   concat: v . tanh(W_q h_t + W_k m_s)
  *
- * The decoder begins with the last states of the encoder.  Those of a bidirectional encoder pass a bridge for each layer:
- * h = tanh(W [forward; backward]), c = W' [forward; backward].
+ * The decoder begins with the last states of the encoder.  Those of a bidirectional encoder pass a bridge for each
+ * layer: h = tanh(W [forward; backward]), c = W' [forward; backward].
  *
  * All weights start uniform in +- 0.08 (Sutskever 2014), except those of the recurrent layers, which are PyTorch's.
  */
 #include "core/base/enum_text.h"
-#include "core/models/translation.h"
+#include "core/models/encoder_decoder.h"
 #include "core/nn/layer_table.h"
 
 enum { MAX_LAYERS = 8 };

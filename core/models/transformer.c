@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The Transformer (Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser & Polosukhin 2017), an encoder-decoder with
- * the parameters of PyTorch's nn.Transformer.
+ * The Transformer (Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser & Polosukhin 2017), an encoder-decoder
+ * with the parameters of PyTorch's nn.Transformer.
  *
  *     memory = norm(encoder blocks(dropout(sqrt(E) embedding[source] + position)))
  *     x      = norm(decoder blocks(dropout(sqrt(E) embedding[previous] + position), memory))
@@ -8,12 +8,12 @@
  *
  * Embeddings start as N(0, 1 / E), matrices of the blocks as Glorot's uniform distribution.
  *
- * Generation: the encoder computes the keys and values of cross-attention of all blocks once; the decoder keeps those of
- * self-attention in states.
+ * Generation: the encoder computes the keys and values of cross-attention of all blocks once; the decoder keeps those
+ * of self-attention in states.
  */
 #include <math.h>
 
-#include "core/models/translation.h"
+#include "core/models/encoder_decoder.h"
 #include "core/nn/layer_table.h"
 
 enum { MAX_LAYERS = LS_MAX_MEMORIES / 2 };

@@ -54,7 +54,8 @@ const ls_command ls__command_eval = {
             "classification, perplexity and bits per byte of text, R2 and mean absolute error of a regression, BLEU of "
             "a\n"
             "translation.",
-    .options = LS_OPTIONS({"split", "NAME", "train, test, valid or another split of the dataset; default: the held-out split of the run"},
-                          LS_PRECISION_OPTION),
-    .run     = run_eval,
+    .options = LS_OPTIONS(
+        {"split", "NAME", "train, test, valid or another split of the dataset; default: the held-out split of the run"},
+        LS_PRECISION_OPTION),
+    .run = run_eval,
 };

@@ -322,15 +322,13 @@ static ls_status load_tokenizer(ls_tokenizer **t, const ls_dataset_info *info, c
     bool        folder = stat(info->path, &st) == 0 && S_ISDIR(st.st_mode);
     int         length = folder ? (int)strlen(info->path) : slash ? (int)(slash - info->path) : 0;
     *t                 = NULL;
-    LS_CHECK(snprintf(path, sizeof path, "%.*s/%stokenizer.json", length ? length : 1,
-                      length ? info->path : ".", sub) <
+    LS_CHECK(snprintf(path, sizeof path, "%.*s/%stokenizer.json", length ? length : 1, length ? info->path : ".", sub) <
                  (int)sizeof path,
              LS_ERR_USAGE, "%s: the path is too long", info->path);
     if (access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_tokenizer_load(t, path));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(*t));
-    if (ls_tokenizer_size(*t) == size && (!*expected || !strcmp(hash, expected)))
-        return LS_OK;
+    if (ls_tokenizer_size(*t) == size && (!*expected || !strcmp(hash, expected))) return LS_OK;
     ls_status status =
         LS_FAIL(LS_ERR_DATA,
                 "%s: is not the tokenizer of the dataset in this folder: found %d tokens and hash %s, expected %d and "

@@ -144,14 +144,14 @@ struct ls_recipe {
     } train;
     ls_trainer_options trainer; /* keys that only the trainer reads; ls_run_trainer_options sets the other fields */
     struct {
-        int64_t         batch;       /* samples; 0: train.batch                       */
-        int64_t         every;       /* epochs between evaluations; 0: only at the end  */
-        int64_t         every_steps; /* steps between further evaluations; 0: none      */
-        int64_t         samples;     /* samples to evaluate; 0: the whole split         */
+        int64_t         batch;        /* samples; 0: train.batch                       */
+        int64_t         every;        /* epochs between evaluations; 0: only at the end  */
+        int64_t         every_steps;  /* steps between further evaluations; 0: none      */
+        int64_t         samples;      /* samples to evaluate; 0: the whole split         */
         int64_t         translations; /* sentences to translate for BLEU; 0: none           */
         int64_t         beam;         /* hypotheses of each                                 */
         const char     *split;        /* name of the held-out split; NULL: see ls_data_open */
-        ls_eval_augment augment;     /* views of an image; their logits are averaged */
+        ls_eval_augment augment;      /* views of an image; their logits are averaged */
     } eval;
     struct {
         int64_t every; /* steps between two step events */

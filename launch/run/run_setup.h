@@ -51,9 +51,9 @@ struct ls_run {
     ls_scaler    *scaler;    /* normalisation of arrays; NULL for other data                                    */
     ls_tokenizer *tokenizer; /* of a language model or of the target, once it is needed                       */
     ls_tokenizer *source_tokenizer; /* of a model of translation, likewise                                    */
-    const char   *loading;   /* table of the tensors that model.pretrained has loaded; NULL: none             */
-    const char   *examined;  /* section of report.html that the task has written (rank 0); NULL: none         */
-    int           shards;    /* virtual shards of the global batch                               */
+    const char   *loading;          /* table of the tensors that model.pretrained has loaded; NULL: none             */
+    const char   *examined;         /* section of report.html that the task has written (rank 0); NULL: none         */
+    int           shards;           /* virtual shards of the global batch                               */
     int64_t       epoch_steps, total_steps; /* steps of an epoch, of the run                                    */
 };
 

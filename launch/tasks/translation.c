@@ -2,11 +2,11 @@
  *
  * Translation.      source: B x S, previous, target: B x T  ->  cross-entropy per target token, perplexity, BLEU
  *
- * A sample is a pair of sentences.  S and T are the lengths of the longest sentences of a global batch.  The loss is a sum
- * over the target tokens, end tokens included, divided by their number in the global batch.
+ * A sample is a pair of sentences.  S and T are the lengths of the longest sentences of a global batch.  The loss is a
+ * sum over the target tokens, end tokens included, divided by their number in the global batch.
  *
- * An evaluation also translates the first eval.translations sources of its split, and compares them with the lines of the
- * target as they were imported.  `bleu` is lower-cased, `sacrebleu` is the score that papers report; both use the
+ * An evaluation also translates the first eval.translations sources of its split, and compares them with the lines of
+ * the target as they were imported.  `bleu` is lower-cased, `sacrebleu` is the score that papers report; both use the
  * tokenizer 13a of sacreBLEU.
  */
 #include <math.h>

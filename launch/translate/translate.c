@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Translates lines on all ranks.  Lines are taken in windows.  Within a window the lines are sorted by length and cut into
- * batches, which the ranks translate in turn.  Then all ranks gather the tokens of all translations of the window, and
- * rank 0 passes their text on in the order of the lines.
+ * Translates lines on all ranks.  Lines are taken in windows.  Within a window the lines are sorted by length and cut
+ * into batches, which the ranks translate in turn.  Then all ranks gather the tokens of all translations of the window,
+ * and rank 0 passes their text on in the order of the lines.
  */
 #include "launch/translate/translate.h"
 
@@ -205,22 +205,22 @@ static ls_status make_translator(job *j)
         if (j->source[i].count > source) source = j->source[i].count;
         if (most_tokens(j, i) > target) target = most_tokens(j, i);
     }
+    const ls_search_options search = {.beam       = j->options.beam,
+                                      .penalty    = j->options.gnmt ? LS_PENALTY_GNMT : LS_PENALTY_POWER,
+                                      .alpha      = j->options.alpha,
+                                      .min_length = j->options.min_tokens,
+                                      .vocabulary = run->data.classes,
+                                      .end        = run->data.end};
     return ls_translator_new(
-        &j->translator,
-        &(ls_translator_options){.recipe            = run->recipe,
-                                 .params            = run->loaded ? run->loaded : ls_trainer_params(run->trainer),
-                                 .source_vocabulary = run->data.source_vocabulary,
-                                 .vocabulary        = run->data.classes,
-                                 .joint             = run->data.joint,
-                                 .search            = {.beam       = j->options.beam,
-                                                       .penalty    = j->options.gnmt ? LS_PENALTY_GNMT : LS_PENALTY_POWER,
-                                                       .alpha      = j->options.alpha,
-                                                       .min_length = j->options.min_tokens,
-                                                       .vocabulary = run->data.classes,
-                                                       .end        = run->data.end},
-                                 .batch             = j->options.batch,
-                                 .source_width      = source,
-                                 .target_width      = target});
+        &j->translator, &(ls_translator_options){.recipe = run->recipe,
+                                                 .params = run->loaded ? run->loaded : ls_trainer_params(run->trainer),
+                                                 .source_vocabulary = run->data.source_vocabulary,
+                                                 .vocabulary        = run->data.classes,
+                                                 .joint             = run->data.joint,
+                                                 .search            = search,
+                                                 .batch             = j->options.batch,
+                                                 .source_width      = source,
+                                                 .target_width      = target});
 }
 
 static ls_status translate_all(job *j)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Translates sentences of tokens with a model of translation: the encoder runs once for a batch of sentences, the decoder
- * once for each position of the translations, with one row for each hypothesis of the beam search.
+ * Translates sentences of tokens with a model of translation: the encoder runs once for a batch of sentences, the
+ * decoder once for each position of the translations, with one row for each hypothesis of the beam search.
  *
  * A translation depends on its sentence alone: kernels compute each row by itself, and neither the width of a batch nor
  * its number of rows changes the bits of a row. */

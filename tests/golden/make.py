@@ -19,6 +19,7 @@ import make_optims
 import make_recurrent
 import make_rnn_lm
 import make_transformer
+import make_translation
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -57,6 +58,7 @@ def main():
     write("values/schedules.txt", make_optims.golden_schedules)
     write("values/lenet5.txt", make_lenet5.golden)
     write("values/networks.txt", make_networks.golden)
+    write("values/translation.txt", make_translation.golden)
     write("values/multihead_attention.txt", make_multihead_attention.golden)
     write("values/recurrent.txt", make_recurrent.golden)
     write("values/rnn_lm.txt", make_rnn_lm.golden)

@@ -29,17 +29,6 @@ static ls_tensor *build(const golden *file, ls_graph *g, bool loss)
     return y;
 }
 
-static void fill_params(ls_params *params)
-{
-    for (int i = 0; i < ls_params_count(params); i++) {
-        const char    *name;
-        const int64_t *dim;
-        int            rank;
-        float         *values = ls_params_get(params, i, &name, &rank, &dim);
-        golden_fill(name, dim[0] * (rank > 1 ? dim[1] : 1), 1, values);
-    }
-}
-
 /* The logits of the last position of each sample. */
 static void check_logits(const golden *file, ls_params *params)
 {
@@ -71,7 +60,7 @@ static void as_pytorch(void **state)
         assert_ok(ls_trainer_new(&t, g, build(&file, g, true), .comm = comm, .batch = SAMPLES,
                                  .optim = ls_momentum(.lr = 0.5, .momentum = 0.9f), .seed = 1));
         assert_int_equal(ls_params_total(ls_trainer_params(t)), (int)golden_number(&file, "parameters", 0));
-        fill_params(ls_trainer_params(t));
+        golden_fill_params(ls_trainer_params(t), 1);
         check_logits(&file, ls_trainer_params(t));
         const ls_batch_partition share = ls_trainer_share(t, SAMPLES);
         for (int step = 0; step < want->count; step++) {

@@ -420,9 +420,9 @@ static void test_embedded(void **state)
     static char text[1 << 16];
     int         recipes = 0;
     for (const ls_recipe_text *t = ls__recipes; t->name; t++, recipes++) {
-        static const char *const folders[] = {"array", "image", "text"};
+        static const char *const folders[] = {"array", "image", "text", "translation"};
         FILE                    *in        = NULL;
-        for (int i = 0; !in && i < 3; i++) {
+        for (int i = 0; !in && i < 4; i++) {
             char path[512];
             snprintf(path, sizeof path, "%s/launch/recipes/%s/%s.yaml", LOCKSTEP_SOURCE, folders[i], t->name);
             in = fopen(path, "r");
@@ -436,6 +436,21 @@ static void test_embedded(void **state)
 }
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
+
+static ls_status build_translation(const ls_recipe *r, ls_graph *g)
+{
+    ls_tensor *loss;
+    return ls_recipe_build_translation(r,
+                                       &(ls_translation_inputs){.g              = g,
+                                                                .source         = ls_input(g, "source", LS_I32, 12),
+                                                                .classes        = 100,
+                                                                .source_classes = 100,
+                                                                .joint          = true,
+                                                                .source_length  = ls_input(g, "source_length", LS_I32),
+                                                                .previous       = ls_input(g, "previous", LS_I32, 8),
+                                                                .target         = ls_input(g, "target", LS_I32, 8)},
+                                       &loss);
+}
 
 static void test_build(void **state)
 {
@@ -452,6 +467,9 @@ static void test_build(void **state)
             logits = NULL;
             if (ls_recipe_build_language(r, g, &(ls_language_inputs){.x = x, .target = y}, vocabulary, &loss) != LS_OK)
                 fail_msg("%s: %s", t->name, ls_error_message());
+        } else if (!strcmp(r->data.path, "multi30k")) {
+            logits = NULL;
+            if (build_translation(r, g) != LS_OK) fail_msg("%s: %s", t->name, ls_error_message());
         } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 3, 64, 64),
                                    &(ls_recipe_output){10, "class", "images"}, &logits) != LS_OK)
             fail_msg("%s: %s", t->name, ls_error_message());

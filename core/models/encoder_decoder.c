@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Parts that models of translation share: inputs, embeddings, the values between encoder and decoder, the loss. */
-#include "core/models/translation.h"
+#include "core/models/encoder_decoder.h"
 
 bool ls__translation_check(const ls_translation_inputs *in, const char *model)
 {
@@ -37,8 +37,7 @@ ls_tensor *ls__translation_memory(const ls_translation_inputs *in, ls_tensor *va
     if (in->part == LS_WHOLE_TRANSLATION) return value;
     ls_encoder_output *e = in->encoded;
     if (e->memories == LS_MAX_MEMORIES)
-        return ls__graph_fail(in->g, LS_HERE, "expected at most %d values between encoder and decoder",
-                              LS_MAX_MEMORIES);
+        return ls__graph_fail(in->g, LS_HERE, "encoder: expected at most %d values for the decoder", LS_MAX_MEMORIES);
     if (in->part == LS_ENCODER) {
         e->memory[e->memories++] = value;
         return NULL;

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* labels: io mpi */
+/* timeout: 600 */
+/* Models of translation by command line: equal digests for any number of ranks and threads, also with ZeRO, and after
+ * kill -9 within an epoch on other ranks; BLEU in evaluations; translations with the same bytes for any batch and
+ * ranks; messages. */
+#define RUN "train ./tiny.yaml data.path=pairs log.every=1 checkpoint.every=4 "
+#define STEPS 30
+#include "tests/launch/train_runs.h"
+
+static const char *const models[] = {
+    "{name: transformer, options: {layers: 1, heads: 2, width: 16, hidden: 24, dropout: 0.1}}",
+    "{name: seq2seq, options: {cell: gru, hidden: 16, bidirectional: true, attention: concat, dropout: 0.1}}"};
+
+/* Writes `n` lines of 1 to 9 letters, and their reversal in capital letters. */
+static void write_pairs(const char *name, int n, unsigned x)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s.src", name);
+    FILE *source = fopen(path, "w");
+    snprintf(path, sizeof path, "%s.tgt", name);
+    FILE *target = fopen(path, "w");
+    assert_non_null(source);
+    assert_non_null(target);
+    for (int i = 0; i < n; i++) {
+        int letter[9], length = 1 + (int)((x = x * 1664525u + 1013904223u) >> 16) % 9;
+        for (int k = 0; k < length; k++) letter[k] = (int)((x = x * 1664525u + 1013904223u) >> 16) % 8;
+        for (int k = 0; k < length; k++) fprintf(source, "%s%c", k ? " " : "", 'a' + letter[k]);
+        for (int k = length - 1; k >= 0; k--) fprintf(target, "%c%s", 'A' + letter[k], k ? " " : "");
+        fputs("\n", source);
+        fputs("\n", target);
+    }
+    fclose(source);
+    fclose(target);
+}
+
+static void use_model(int m)
+{
+    FILE *f = fopen("tiny.yaml", "w");
+    assert_non_null(f);
+    fprintf(f,
+            "model: %s\n"
+            "train: {batch: 28, epochs: 0, max_steps: %d, label_smoothing: 0.1}\n"
+            "optim: {name: adam, lr: 0.01, clip_norm: 1}\n"
+            "eval: {split: valid, every: 0, every_steps: 15, translations: 20}\n",
+            models[m], STEPS);
+    fclose(f);
+    free(reference);
+    reference = NULL;
+    assert_int_equal(system("rm -rf reference killed other"), 0);
+    make_reference();
+}
+
+static int make_pairs(void **state)
+{
+    set_up(state);
+    write_pairs("train", 500, 1);
+    write_pairs("valid", 60, 2);
+    write_pairs("test", 50, 3);
+    assert_int_equal(
+        run("data import pairs train.src train.tgt pairs --valid valid.src valid.tgt --test test.src test.tgt "
+            "--tokenizer words"),
+        0);
+    return 0;
+}
+
+static void any_ranks_and_threads_give_the_same_bits(void **state)
+{
+    static const struct {
+        int         ranks, threads;
+        const char *options;
+    } cases[] = {{1, 2, ""}, {2, 1, ""}, {3, 2, "train.zero=1 "}, {4, 1, "train.zero=2 "}};
+    (void)state;
+    for (int m = 0; m < 2; m++) {
+        use_model(m);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            char command[512];
+            snprintf(command, sizeof command, RUN "run.dir=other --fresh %s", cases[i].options);
+            const int code = run(command, .ranks = cases[i].ranks, .threads = cases[i].threads, .seconds = 200);
+            if (code) fail_msg("%d ranks: exit code %d\n%s", cases[i].ranks, code, text_of("err"));
+            must_be_like_reference("other", cases[i].options);
+        }
+    }
+}
+
+static void survives_kill_9_in_mid_epoch(void **state)
+{
+    (void)state;
+    for (int m = 0; m < 2; m++) {
+        use_model(m);
+        kill_at(9, 0, "KILL");
+        continue_on(2);
+        assert_int_equal(system("rm -rf killed"), 0);
+        kill_at(22, 2, "KILL");
+        continue_on(1);
+    }
+}
+
+/* Runs a command; its output must equal that of the first call after `*expected` was NULL. */
+static void same_output(const char *command, int ranks, char **expected)
+{
+    const int code = run(command, .ranks = ranks, .threads = 1 + ranks % 2);
+    if (code) fail_msg("%s: exit code %d\n%s", command, code, text_of("err"));
+    if (!*expected) *expected = strdup(text_of("out"));
+    if (strcmp(text_of("out"), *expected))
+        fail_msg("%s, %d ranks: found\n%s\nexpected\n%s", command, ranks, text_of("out"), *expected);
+}
+
+static void evaluations_have_bleu(void **state)
+{
+    (void)state;
+    for (int m = 0; m < 2; m++) {
+        char *expected = NULL;
+        use_model(m);
+        assert_int_equal(count_of(text_of("reference/metrics.jsonl"), "\"bleu\":"),
+                         3); /* two evaluations and the end */
+        same_output("eval reference --split test eval.beam=3 eval.translations=50", 0, &expected);
+        assert_non_null(strstr(expected, "BLEU, lower-cased"));
+        assert_non_null(strstr(expected, "pairs          50 of 50"));
+        same_output("eval reference --split test eval.beam=3 eval.translations=50", 3, &expected);
+        free(expected);
+    }
+}
+
+static void translations_have_the_same_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        system("{ cat test.src; printf '\\n   \\n'; cat valid.src; printf 'a\\r\\nunknown words here\\na b'; } >lines"),
+        0);
+    for (int m = 0; m < 2; m++) {
+        char *best = NULL, *greedy = NULL, *several = NULL;
+        use_model(m);
+        same_output("translate reference lines", 0, &best);
+        assert_int_equal(count_of(best, "\n"), 50 + 2 + 60 + 3);
+        same_output("translate reference lines --batch 1", 0, &best);
+        same_output("translate reference lines --batch 7", 2, &best);
+        same_output("translate reference lines", 3, &best);
+        same_output("translate reference lines", 4, &best);
+        same_output("translate reference lines --beam 1", 0, &greedy);
+        same_output("translate reference lines --beam 1 --batch 3", 2, &greedy);
+        same_output("translate reference lines --n-best 3 --gnmt --alpha 0.6", 0, &several);
+        same_output("translate reference lines --n-best 3 --gnmt --alpha 0.6 --batch 5", 3, &several);
+        assert_true(strncmp(strstr(several, "\n50 |||"), "\n50 |||  ||| log_p= 0.000000 tokens= 0", 30) == 0);
+        free(best);
+        free(greedy);
+        free(several);
+    }
+}
+
+static void messages(void **state)
+{
+    static const struct {
+        const char *command, *message;
+        int         code;
+    } table[] = {{"translate reference lines --beam 0", "--beam: expected", 2},
+                 {"translate reference lines --n-best 6", "--n-best: expected at most --beam, 5, found 6", 2},
+                 {"translate reference missing", "missing: No such file", 2},
+                 {"translate reference zero", "line 2: expected text, found a zero byte", 3},
+                 {"translate reference long", "line 1: expected fewer than 1024 tokens", 3},
+                 {"generate reference", "expected the run of a language model", 2},
+                 {"eval reference --split none", "none", 3},
+                 {"train lenet5-digits data.path=pairs run.dir=none", "lenet5 is a model of single samples", 2},
+                 {"train lenet5-digits model.name=transformer", "transformer is a model of translation", 2},
+                 {"train ./tiny.yaml data.path=pairs model.options.heads=3 run.dir=none", "multiple of heads", 2}};
+    (void)state;
+    use_model(0);
+    assert_int_equal(system("printf 'a b\\na\\0b\\n' >zero; yes a | head -1100 | tr '\\n' ' ' >long; echo a >lines"),
+                     0);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const int code = run(table[i].command, .ranks = 2);
+        if (code != table[i].code || !strstr(text_of("err"), table[i].message) ||
+            count_of(text_of("err"), "lockstep: error:") != 1)
+            fail_msg("%s: exit code %d, expected %d and '%s', found\n%s", table[i].command, code, table[i].code,
+                     table[i].message, text_of("err"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
+        cmocka_unit_test(survives_kill_9_in_mid_epoch),
+        cmocka_unit_test(evaluations_have_bleu),
+        cmocka_unit_test(translations_have_the_same_bytes),
+        cmocka_unit_test(messages),
+    };
+    return cmocka_run_group_tests(tests, make_pairs, tear_down);
+}
