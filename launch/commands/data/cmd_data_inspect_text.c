@@ -30,6 +30,17 @@ static void print_token(const ls_tokenizer *t, int32_t id)
     printf("    %7d %s%s%s%*s", id, text ? "'" : "", out, text ? "'" : "", columns < 16 ? 16 - columns : 0, "");
 }
 
+void ls__print_escaped(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f)
+            printf("\\x%02x", c);
+        else
+            putchar(c);
+    }
+}
+
 static void print_frequent(const ls_tokenizer *t, int64_t *count, int classes, int64_t tokens)
 {
     int     used = 0;
@@ -73,13 +84,10 @@ static ls_status print_beginning(ls_dataset *d, const ls_dataset_info *info, con
     if (status == LS_OK) {
         printf("    ");
         for (size_t i = 0; i < text.bytes; i++) {
-            unsigned char c = (unsigned char)text.data[i];
-            if (c == '\n')
+            if (text.data[i] == '\n')
                 printf("\n    ");
-            else if (c < 0x20 || c == 0x7f) /* escapes control characters, which could steer the terminal */
-                printf("\\x%02x", c);
             else
-                putchar(c);
+                ls__print_escaped(text.data + i, 1);
         }
         printf("\n");
     }

@@ -21,5 +21,10 @@ ls_status ls__data_inspect(const char *name, const char *png);
 
 /* Prints vocabulary, documents and the first tokens of a text split. */
 ls_status ls__data_inspect_text(ls_dataset *d);
+/* Prints vocabularies, lengths and the first pairs of a split of pairs. */
+ls_status ls__data_inspect_pairs(ls_dataset *d);
+
+/* Prints text with control characters, which could steer the terminal, as escapes. */
+void ls__print_escaped(const char *text, size_t bytes);
 
 #endif
