@@ -113,7 +113,7 @@ ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t by
 /* The same with special tokens as plain text (Hugging Face's encode_special_tokens), for untrusted input. */
 ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list);
 
-/* The same for a sentence, given as a line: without white space (space, tab, carriage return, newline) at its ends. */
+/* The same for a sentence, given as a line: without white space of ASCII at its ends. */
 ls_status    ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size_t bytes, ls_tokens *list);
 ls_text_line ls_text_line_trim(const char *line, size_t bytes); /* the line without that white space */
 

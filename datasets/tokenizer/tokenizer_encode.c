@@ -168,7 +168,7 @@ ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, siz
     return LS_OK;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 ls_text_line ls_text_line_trim(const char *line, size_t bytes)
 {

@@ -95,7 +95,7 @@ const ls_known ls__known[] = {
                    {"test_2016_flickr.de", "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16"}},
      .packed    = ".gz",
      .home      = {"https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"},
-     .recipe    = "bahdanau-multi30k",
+     .recipe    = "transformer-multi30k",
      .tokenizer = "bpe",
      .import    = import_pairs},
     {.name   = "cifar10",

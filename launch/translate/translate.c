@@ -136,6 +136,7 @@ static ls_status pass_on(const job *j, int64_t line, const char *at)
     /* A translation is one line: a newline within it would shift all lines below. */
     for (size_t i = 0; i < text.bytes; i++)
         if (text.data[i] == '\n' || text.data[i] == '\r') text.data[i] = ' ';
+    while (text.bytes && text.data[text.bytes - 1] == ' ') text.data[--text.bytes] = 0; /* follows each word */
     if (status == LS_OK) status = j->options.each(&t, j->options.context);
     ls_string_free(&text);
     return status;
@@ -293,7 +294,7 @@ static ls_status encode(const ls_tokenizer *tokenizer, const char *what, int64_t
                         ls_tokens *tokens)
 {
     const size_t bytes = strlen(text);
-    if (strspn(text, " \t\r\f\v") < bytes) LS_TRY(ls_tokenizer_encode_plain(tokenizer, text, bytes, tokens));
+    LS_TRY(ls_tokenizer_encode_line(tokenizer, text, bytes, tokens));
     LS_CHECK(tokens->count < MAX_TOKENS, LS_ERR_DATA,
              "%s %lld: expected fewer than %d tokens, found %lld" LS_HINT "split the line into sentences", what,
              (long long)line + 1, MAX_TOKENS, (long long)tokens->count);

@@ -133,6 +133,7 @@ static void translations_have_the_same_bytes(void **state)
         use_model(m);
         same_output("translate reference lines", 0, &best);
         assert_int_equal(count_of(best, "\n"), 50 + 2 + 60 + 3);
+        assert_null(strstr(best, " \n")); /* no space after the last word */
         same_output("translate reference lines --batch 1", 0, &best);
         same_output("translate reference lines --batch 7", 2, &best);
         same_output("translate reference lines", 3, &best);
