@@ -41,10 +41,12 @@ typedef struct comparison {
     bool           is_root;
 } comparison;
 
-/* The figure of a run that is compared: its first metric, else the loss. */
+/* The figure of a run that is compared: its first metric with a label, else the loss. */
 static const ls_task_metric *metric_of(const comparison *c)
 {
-    return c->task->metric[0].key ? &c->task->metric[0] : NULL;
+    const ls_task_metric *m = c->task->metric;
+    while (m->key && !m->label) m++;
+    return m->key ? m : NULL;
 }
 
 static double scaled(const comparison *c, double value)
@@ -119,8 +121,9 @@ static ls_status train(comparison *c, candidate *x, int seed, ls_run *run)
     const ls_params *p = ls_trainer_params(run->trainer);
     x->params          = 0;
     for (int i = 0; i < p->count; i++) x->params += p->slot[i].trained ? p->slot[i].count : 0;
-    x->figure[seed - 1] = scaled(c, metric_of(c) ? result.scores.metric[0] : result.scores.loss);
-    c->samples          = result.scores.samples;
+    x->figure[seed - 1] =
+        scaled(c, metric_of(c) ? result.scores.metric[metric_of(c) - c->task->metric] : result.scores.loss);
+    c->samples = result.scores.samples;
     x->seconds += result.wall_s;
     return ls_comm_agree(c->comm, c->is_root ? add_curve(c, x, result.directory, seed) : LS_OK);
 }

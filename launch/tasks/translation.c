@@ -80,16 +80,9 @@ static ls_status build(ls_run *run)
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
-enum { ACCURACY, PERPLEXITY, BLEU, SACREBLEU };
+enum { BLEU, SACREBLEU, PERPLEXITY };
 
 static const ls_task_metric metrics[] = {
-    [ACCURACY]   = {.key = "accuracy", .higher_is_better = true}, /* null in metrics.jsonl */
-    [PERPLEXITY] = {.key       = "perplexity",
-                    .label     = "perplexity per token",
-                    .console   = "perplexity %-8.3f",
-                    .result    = "%.3f",
-                    .chart     = "Perplexity per target token on held-out pairs",
-                    .log_scale = true},
     [BLEU]       = {.key              = "bleu",
                     .label            = "BLEU, lower-cased",
                     .console          = "BLEU %5.2f",
@@ -97,6 +90,12 @@ static const ls_task_metric metrics[] = {
                     .chart            = "BLEU on held-out pairs, lower-cased",
                     .higher_is_better = true},
     [SACREBLEU]  = {.key = "sacrebleu", .label = "sacreBLEU", .result = "%.2f", .higher_is_better = true},
+    [PERPLEXITY] = {.key       = "perplexity",
+                    .label     = "perplexity per token",
+                    .console   = "perplexity %-8.3f",
+                    .result    = "%.3f",
+                    .chart     = "Perplexity per target token on held-out pairs",
+                    .log_scale = true},
     {0},
 };
 

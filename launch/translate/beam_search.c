@@ -108,27 +108,19 @@ static bool allowed(const ls_search *s, int64_t sentence, int32_t token, int32_t
 }
 
 /* Finds the best continuations of row r: at most 2 beam, because at most `beam` of them end.  Returns their number; -1:
- * a logit is not a number. */
-static int continuations(const ls_search *s, int64_t r, const float *logits, ls_candidate *list)
+ * a log-probability is not a number. */
+static int continuations(const ls_search *s, int64_t r, const float *log_p, ls_candidate *list)
 {
-    const int     room = 2 * s->options.beam;
-    const int32_t v = s->options.vocabulary, must = forced(s, s->row[r].sentence);
-    float         most = -INFINITY;
-    double        sum  = 0;
-    int           n    = 0;
-    for (int32_t i = 0; i < v; i++) {
-        if (!(logits[i] <= most)) most = logits[i];
-        if (!(most < INFINITY)) return -1;
-    }
-    for (int32_t i = 0; i < v; i++) sum += exp((double)(logits[i] - most));
-    if (!(sum >= 1)) return -1;
-    const double log_sum = (double)most + log(sum);
-    float        least   = -INFINITY; /* logit of the worst candidate once there are enough */
-    for (int32_t i = 0; i < v; i++) {
-        if (logits[i] < least || !allowed(s, s->row[r].sentence, i, must)) continue;
-        const double p = (double)logits[i] - log_sum;
+    const int     room  = 2 * s->options.beam;
+    const int32_t must  = forced(s, s->row[r].sentence);
+    float         least = -INFINITY; /* that of the worst candidate once there are enough */
+    int           n     = 0;
+    for (int32_t i = 0; i < s->options.vocabulary; i++) {
+        if (!(log_p[i] < 1)) return -1;
+        if (log_p[i] < least || !allowed(s, s->row[r].sentence, i, must)) continue;
+        const double p = (double)log_p[i];
         n = insert(list, n, room, &(ls_candidate){.log_p = s->live[r].log_p + p, .token_p = p, .row = r, .token = i});
-        if (n == room) least = logits[list[n - 1].token];
+        if (n == room) least = log_p[list[n - 1].token];
     }
     return n;
 }
@@ -198,18 +190,18 @@ static int64_t advance(ls_search *s, int64_t first, int64_t last, const int *fou
     return added && can_win(s, sentence, s->next[at].log_p) ? added : 0;
 }
 
-ls_status ls_search_take(ls_search *s, const float *logits)
+ls_status ls_search_take(ls_search *s, const float *log_p)
 {
     const int room  = 2 * s->options.beam;
     int      *found = ls_arena_alloc(s->memory, (size_t)s->rows * sizeof *found);
     bool      bad   = false;
 #pragma omp parallel for schedule(static) reduction(|| : bad)
     for (int64_t r = 0; r < s->rows; r++) {
-        found[r] = continuations(s, r, logits + r * s->options.vocabulary, s->candidate + r * room);
+        found[r] = continuations(s, r, log_p + r * s->options.vocabulary, s->candidate + r * room);
         bad      = bad || found[r] < 0;
     }
     LS_CHECK(!bad, LS_ERR_DATA,
-             "translation: after %lld tokens the model's logits are not finite" LS_HINT
+             "translation: after %lld tokens the model's probabilities are not finite" LS_HINT
              "`lockstep ckpt inspect` shows which parameters are not finite",
              (long long)s->position);
     int64_t added = 0;

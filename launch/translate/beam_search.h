@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Beam search over any model that gives logits of the next token.
+ * Beam search over any model that gives log-probabilities of the next token.
  *
  * A hypothesis is a sequence of tokens y that begins a translation, with the sum log P of its log-probabilities.  At
  * each position every live hypothesis of a sentence is continued by every token.  Of the continuations, ranked by
@@ -19,7 +19,7 @@
  *
  *     ls_search s;
  *     LS_TRY(ls_search_new(&s, &options, sentences));
- *     while (ls_search_rows(&s, &rows) > 0) LS_TRY(ls_search_take(&s, logits of the rows));
+ *     while (ls_search_rows(&s, &rows) > 0) LS_TRY(ls_search_take(&s, log-probabilities of the rows));
  *     ls_search_result(&s, sentence, i) ...
  *     ls_search_free(&s);
  */
@@ -86,8 +86,9 @@ void      ls_search_free(ls_search *s);
 /* Sets *row to the hypotheses to compute at s->position and returns their number; 0: the search has ended. */
 int64_t ls_search_rows(const ls_search *s, const ls_search_row **row);
 
-/* Takes the logits of the rows, rows x vocabulary, and computes the next rows.  LS_ERR_DATA: a logit is not finite. */
-ls_status ls_search_take(ls_search *s, const float *logits);
+/* Takes the log-probabilities of the next token after each row, rows x vocabulary, and computes the next rows.
+ * LS_ERR_DATA: one is not a number. */
+ls_status ls_search_take(ls_search *s, const float *log_p);
 
 /* Number of finished translations of a sentence, and the i-th best. */
 int                   ls_search_results(const ls_search *s, int64_t sentence);

@@ -73,7 +73,8 @@ static ls_status make_decoder(ls_translator *t)
     LS_TRY(ls_recipe_build_translation(t->options.recipe, &in, &logits));
     LS_CHECK(t->in.memories == t->out.memories, LS_ERR_FAILED,
              "translator: the encoder passes %d values, the decoder takes %d", t->out.memories, t->in.memories);
-    return ls_model_new(&t->decoder, in.g, t->options.params, &logits, 1, t->rows);
+    ls_tensor *log_p = ls_log_softmax(logits);
+    return ls_model_new(&t->decoder, in.g, t->options.params, &log_p, 1, t->rows);
 }
 
 /* Elements of a row of state i; 0: there is no such state.  used: only those of positions before `position`. */

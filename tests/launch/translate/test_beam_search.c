@@ -33,7 +33,7 @@ static void search(ls_search *s, const ls_search_options *o, int64_t first, int6
 {
     static int64_t       most[SENTENCES];
     static int32_t       tokens[SENTENCES * LS_MAX_BEAM][MOST], before[SENTENCES * LS_MAX_BEAM][MOST];
-    static float         logits[SENTENCES * LS_MAX_BEAM * V];
+    static float         log_p[SENTENCES * LS_MAX_BEAM * V];
     const ls_search_row *row;
     int64_t              rows;
     for (int64_t i = 0; i < n; i++) most[i] = MOST;
@@ -43,9 +43,11 @@ static void search(ls_search *s, const ls_search_options *o, int64_t first, int6
         for (int64_t r = 0; r < rows; r++) {
             if (s->position) memcpy(tokens[r], before[row[r].parent], sizeof *tokens);
             if (s->position) tokens[r][s->position - 1] = row[r].token;
-            logits_of(first + row[r].sentence, tokens[r], s->position, logits + r * V);
+            float given[V];
+            logits_of(first + row[r].sentence, tokens[r], s->position, given);
+            for (int32_t v = 0; v < V; v++) log_p[r * V + v] = (float)log_p_of(given, v);
         }
-        assert_ok(ls_search_take(s, logits));
+        assert_ok(ls_search_take(s, log_p));
     }
 }
 
@@ -169,7 +171,7 @@ static void a_sentence_does_not_depend_on_the_others(void **state)
 
 static void wrong_options_and_logits_are_refused(void **state)
 {
-    static const float   bad[]  = {0, 1, NAN, 0, 0};
+    static const float   bad[]  = {-1, -2, NAN, -1, -1};
     static const int64_t most[] = {MOST};
     ls_search            s;
     ls_search_options    o = options(0, LS_PENALTY_POWER, 0, 0);
@@ -177,7 +179,7 @@ static void wrong_options_and_logits_are_refused(void **state)
     assert_fails(ls_search_new(&s, &o, 1, most, NULL), LS_ERR_USAGE, "beam: expected 1 to 64, found 0");
     o = options(1, LS_PENALTY_POWER, 0, 0);
     assert_ok(ls_search_new(&s, &o, 1, most, NULL));
-    assert_fails(ls_search_take(&s, bad), LS_ERR_DATA, "logits are not finite");
+    assert_fails(ls_search_take(&s, bad), LS_ERR_DATA, "probabilities are not finite");
     ls_search_free(&s);
 }
 
