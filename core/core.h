@@ -45,6 +45,7 @@ LS_PUBLIC_BEGIN
 typedef struct ls_graph  ls_graph;
 typedef struct ls_node   ls_node;
 typedef struct ls_tensor ls_tensor;
+typedef struct ls_loop   ls_loop;
 
 /* The place in the user's source at which a tensor was made. */
 typedef struct ls_where {
@@ -168,6 +169,31 @@ typedef struct ls_binary_args {
 } ls_binary_args;
 
 #include "core/ops/op_prototypes.h"
+
+/* ---- loops ----------------------------------------------------------------------------------------------------------
+ * A recurrence whose cell is built from ops: attention inside a decoder, input feeding, any cell that reads more than
+ * its state.  The ops are added once, for one step, and run for each step:
+ *
+ *     ls_loop   *l = ls_loop_begin(g);
+ *     ls_tensor *x = ls_loop_step(l, inputs);                  inputs: B x T x I  ->  x: B x I, those of the step
+ *     ls_tensor *h = ls_loop_zeros(l, 64);                     B x 64: zeros in the first step
+ *     ls_tensor *y = ls_tanh(ls_linear(g, "cell", ls_concat(x, h), 64));
+ *     ls_loop_next(l, h, y);                                   the value of h in the next step
+ *     ls_tensor *ys = ls_loop_stack(l, y);                     B x T x 64, for use after the loop
+ *     ls_loop_end(l);
+ *
+ * Ops that read no value of a step run once, before the loop.  Dropout draws other numbers in each step.  The number of
+ * steps is the first dim of the tensors given to ls_loop_step.  Loops are not nested, and ops that sum over the batch
+ * (batch norm) or update a state are not possible in them.  A function that builds the cell from tensors without T can
+ * be used in a loop and outside of one, for the single steps of a search. */
+ls_loop   *ls_loop_begin(ls_graph *g);
+ls_tensor *ls_loop_step(ls_loop *l, ls_tensor *x);
+/* A value that one step hands to the next: first h0, B x ..., then what ls_loop_next gave. */
+ls_tensor *ls_loop_carry(ls_loop *l, ls_tensor *h0);
+ls_tensor *ls_loop_zeros(ls_loop *l, int64_t width);
+void       ls_loop_next(ls_loop *l, ls_tensor *h, ls_tensor *value);
+ls_tensor *ls_loop_stack(ls_loop *l, ls_tensor *y);
+void       ls_loop_end(ls_loop *l);
 
 /* ---- layers: own parameters, compose ops ------------------------------------------------------------------------- */
 

@@ -27,8 +27,10 @@
 
 #include <string.h>
 
+#include "core/graph/dependencies.h"
 #include "core/graph/fuse.h"
 #include "core/graph/graph.h"
+#include "core/graph/loop.h"
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
 
@@ -145,7 +147,7 @@ static int grad_buffer(ls_program *p, const ls_tensor *tensor)
 
 ls_instr ls__blank_instr(ls_instr_kind kind, const char *name)
 {
-    ls_instr instr = {.kind = kind, .name = name, .slot = -1, .leaf = -1};
+    ls_instr instr = {.kind = kind, .name = name, .slot = -1, .leaf = -1, .packed = -1};
     for (int k = 0; k < LS_MAX_IN; k++) instr.in[k] = instr.din[k] = -1;
     for (int k = 0; k < LS_MAX_OUT; k++) instr.out[k] = instr.dout[k] = -1;
     return instr;
@@ -165,29 +167,8 @@ void ls__append_instr(ls_program *p, const ls_instr *instr)
 
 static double flops_of(const ls_node *n)
 {
-    const ls_op *op  = ls__op(n);
     const double all = (double)ls__numel(n->out[0]);
-    return (op->flops ? op->flops(n) : all) + (n->add ? all : 0) + (n->map ? all : 0);
-}
-
-/* Marks the nodes that the outputs and the loss depend on. */
-static void mark_needed(const ls_program *p, bool *needed)
-{
-    const ls_graph *g      = p->graph;
-    bool           *wanted = ls_arena_alloc(p->memory, (size_t)g->tensors + 1);
-    for (int i = 0; i < p->options.outputs; i++) wanted[p->options.output[i]->index] = true;
-    if (p->options.loss) {
-        wanted[p->options.loss->index] = true;
-        if (p->options.loss->weight) wanted[p->options.loss->weight->index] = true;
-    }
-    for (int i = g->nodes - 1; i >= 0; i--) {
-        const ls_node *n = g->node[i];
-        for (int k = 0; k < n->outs; k++)
-            if (wanted[n->out[k]->index]) needed[i] = true;
-        if (!needed[i]) continue;
-        for (int k = 0; k < n->ins; k++)
-            if (n->in[k]) wanted[n->in[k]->index] = true;
-    }
+    return ls__node_flops(n) + (n->add ? all : 0) + (n->map ? all : 0);
 }
 
 /* Whether node n computes the loss in its backward instruction instead of a forward instruction. */
@@ -260,6 +241,7 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
         set_stage(p, n, &instr, LS_STAGE_SUMS);
     }
     for (int k = 0; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
+    if (n->loop) instr.packed = p->packed_of[n->index];
     ls__append_instr(p, &instr);
     return LS_OK;
 }
@@ -317,10 +299,7 @@ static void emit_fold(ls_program *p, int buffer)
     ls__append_instr(p, &instr);
 }
 
-static bool wants_grad(const ls_node *n, int k)
-{
-    return n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k);
-}
+static bool wants_grad(const ls_node *n, int k) { return ls__gradient_uses_of(n, k) > 0; }
 
 /* Whether input k of a backward instruction has leaves, one per shard. */
 static bool has_leaves(const ls_program *p, const ls_instr *instr, int k)
@@ -406,6 +385,41 @@ static ls_status append_stages(ls_program *p, const ls_instr *all)
     return LS_OK;
 }
 
+/* Sums the leaves of the parameters of node n whose last use has written them.  written: of emit_backward; -1 after the
+ * sum. */
+static void emit_folds(ls_program *p, const ls_node *n, int *written)
+{
+    for (int k = 0; k < n->ins; k++) {
+        if (!wants_grad(n, k) || n->in[k]->batched) continue;
+        const int index = ls__root(n->in[k])->index, b = p->grad_of[index];
+        if (b < 0 || p->buffer[b].place != LS_PLACE_STEP || written[b] != p->uses[index]) continue;
+        emit_fold(p, b);
+        written[b] = -1;
+    }
+}
+
+/* Appends the backward instructions of a node in a body, apart from those of parameters whose gradients are computed
+ * after the loop. */
+static ls_status append_in_loop(ls_program *p, const ls_instr *all)
+{
+    const ls_node *n    = all->node;
+    ls_instr       body = *all, later = *all;
+    for (int k = 0; k < n->ins; k++) {
+        if (all->din[k] < 0) continue;
+        const bool defers                 = !n->in[k]->batched && ls__op(n)->defers;
+        (defers ? &body : &later)->din[k] = -1;
+        body.sum[k]                       = !n->in[k]->loop && n->op != LS_OP_select;
+    }
+    if (wanted_gradients(&later)) body.flops = later.flops = all->flops / 2;
+    body.packed = p->packed_of[n->index];
+    if (wanted_gradients(&body)) append_backward(p, &body);
+    if (!wanted_gradients(&later)) return LS_OK;
+    LS_TRY(ls__loop_all_steps(p, n, &later.node));
+    later.deferred              = n;
+    p->deferral[p->deferrals++] = later;
+    return LS_OK;
+}
+
 /* `written[b]`: number of writers of gradient buffer b so far. */
 static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
 {
@@ -435,15 +449,113 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     for (int k = 0; k < n->ins; k++) {
         if (!wants_grad(n, k)) continue;
         instr.din[k] = grad_buffer(p, n->in[k]);
-        instr.add[k] = written[instr.din[k]]++ > 0;
+        instr.add[k] = written[instr.din[k]] > 0;
+        written[instr.din[k]] += ls__gradient_uses_of(n, k);
     }
+    if (n->loop) return append_in_loop(p, &instr);
     if (sums_batch(p, n)) return append_stages(p, &instr);
     append_backward(p, &instr);
-    for (int k = 0; k < n->ins; k++) {
-        const bool last_use = instr.din[k] >= 0 && has_leaves(p, &instr, k) &&
-                              written[instr.din[k]] == p->uses[ls__root(n->in[k])->index];
-        if (last_use) emit_fold(p, instr.din[k]);
+    emit_folds(p, n, written);
+    return LS_OK;
+}
+
+/* ---- loops ------------------------------------------------------------------------------------------------------- */
+
+/* Whether node n has a backward instruction; `batched`: for an input with a batch. */
+static bool has_backward(const ls_program *p, const ls_node *n, bool batched)
+{
+    bool used = false, wanted = false;
+    for (int k = 0; k < ls__results(n); k++) used |= p->uses[ls__root(n->out[k])->index] > 0;
+    for (int k = 0; k < n->ins; k++) wanted |= wants_grad(n, k) && (n->in[k]->batched || !batched);
+    return used && wanted;
+}
+
+/* Appends PACK instructions for what the nodes of a body read in packed form. */
+static void emit_packs(ls_program *p, const ls_loop *l, bool reverse)
+{
+    for (int i = l->begin; i < l->end; i++) {
+        const ls_node *n   = p->node[i];
+        p->packed_of[i]    = -1;
+        const size_t bytes = n && ls__op(n)->packed_bytes ? ls__op(n)->packed_bytes(n, reverse) : 0;
+        if (!bytes || (reverse && !has_backward(p, n, true))) continue;
+        ls_instr instr = ls__blank_instr(LS_INSTR_PACK, ls__op(n)->name);
+        instr.node     = n;
+        instr.reverse  = reverse;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k] && !n->in[k]->batched) instr.in[k] = input_buffer(p, n, k);
+        instr.packed = p->packed_of[i] =
+            add_buffer(p, (ls_buffer){.name   = ls_arena_printf(p->memory, "%s, packed", n->out[0]->name),
+                                      .tensor = ls__root(n->in[1]),
+                                      .place  = LS_PLACE_STEP,
+                                      .bytes  = bytes});
+        ls__append_instr(p, &instr);
     }
+}
+
+/* Recomputes values of outside of the loop that the backward of its body reads, and adds gradients of carried values,
+ * which the body reads before it writes them. */
+static void prepare_backward(ls_program *p, const ls_loop *l)
+{
+    for (int i = l->end - 1; i >= l->begin; i--) {
+        const ls_node *n = p->node[i];
+        for (int k = 0; n && has_backward(p, n, false) && k < n->ins; k++)
+            if (n->in[k] && !n->in[k]->loop && ls__saves(n) & LS_SAVES_IN(k)) backward_value(p, n, k);
+    }
+    for (int i = 0; i < p->graph->tensors; i++) {
+        const ls_tensor *t = p->graph->tensor[i];
+        if (t->loop == l && ls__is_carried(t) && t->needs_grad && p->uses[i] > 0) value_gradient(p, t);
+    }
+}
+
+static void append_loop(ls_program *p, const ls_loop *l, ls_instr_kind kind, bool reverse)
+{
+    ls_instr instr = ls__blank_instr(kind, "");
+    instr.loop     = l;
+    instr.reverse  = reverse;
+    if (kind == LS_INSTR_LOOP) instr.name = ls_arena_printf(p->memory, "%lld steps", (long long)ls__loop_steps(l));
+    ls__append_instr(p, &instr);
+}
+
+/* Leaves the loop `from` and enters the loop `to`, if they differ; NULL: outside of loops.  written: of emit_backward;
+ * NULL: forward. */
+static void change_loop(ls_program *p, const ls_loop *from, const ls_loop *to, int *written)
+{
+    if (from == to) return;
+    if (from) append_loop(p, from, LS_INSTR_END, written != NULL);
+    if (from && written) {
+        for (int i = 0; i < p->deferrals; i++) append_backward(p, &p->deferral[i]);
+        for (int i = from->end - 1; i >= from->begin; i--)
+            if (p->node[i]) emit_folds(p, p->node[i], written);
+        p->deferrals = 0;
+    }
+    if (to && written) prepare_backward(p, to);
+    if (to) emit_packs(p, to, written != NULL);
+    if (to) append_loop(p, to, LS_INSTR_LOOP, written != NULL);
+}
+
+static ls_status emit_all_forward(ls_program *p, const bool *needed)
+{
+    const ls_loop *loop = NULL;
+    for (int i = 0; i < p->graph->nodes; i++) {
+        if (!p->node[i] || loss_in_backward(p, p->node[i], needed)) continue;
+        change_loop(p, loop, p->node[i]->loop, NULL);
+        loop = p->node[i]->loop;
+        LS_TRY(emit_forward(p, p->node[i]));
+    }
+    change_loop(p, loop, NULL, NULL);
+    return LS_OK;
+}
+
+static ls_status emit_all_backward(ls_program *p, const bool *needed, int *written)
+{
+    const ls_loop *loop = NULL;
+    for (int i = p->graph->nodes - 1; i >= 0; i--) {
+        if (!p->node[i] || !has_backward(p, p->node[i], false)) continue;
+        change_loop(p, loop, p->node[i]->loop, written);
+        loop = p->node[i]->loop;
+        LS_TRY(emit_backward(p, p->node[i], needed, written));
+    }
+    change_loop(p, loop, NULL, written);
     return LS_OK;
 }
 
@@ -455,12 +567,14 @@ ls_status ls__build_program(ls_program *p)
     const ls_graph *g       = p->graph;
     ls_tensor      *loss    = p->options.loss;
     bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);
-    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 4 + 2) * sizeof *written);
-    mark_needed(p, needed);
+    int            *written = ls_arena_alloc(p->memory, ls__program_buffers(g) * sizeof *written);
+    ls__mark_needed(g, p->options.output, p->options.outputs, loss, needed);
     ls__fuse(p, needed);
-    for (int i = 0; i < g->nodes; i++)
-        if (p->node[i] && !loss_in_backward(p, p->node[i], needed)) LS_TRY(emit_forward(p, p->node[i]));
-    if (!loss) return LS_OK;
+    LS_TRY(emit_all_forward(p, needed));
+    if (!loss) {
+        ls__loop_buffers(p);
+        return LS_OK;
+    }
     p->uses                 = ls__gradient_uses(g, loss, p->memory);
     const ls_tensor *seed   = ls__root(loss);
     p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name      = "ones",
@@ -469,7 +583,7 @@ ls_status ls__build_program(ls_program *p)
                                                         .gradient  = true,
                                                         .row_bytes = sizeof(float),
                                                         .bytes     = (size_t)p->options.max_rows * sizeof(float)});
-    for (int i = g->nodes - 1; i >= 0; i--)
-        if (p->node[i]) LS_TRY(emit_backward(p, p->node[i], needed, written));
+    LS_TRY(emit_all_backward(p, needed, written));
+    ls__loop_buffers(p);
     return LS_OK;
 }

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/philox.h"
 #include "core/graph/graph.h"
+#include "core/graph/loop.h"
 #include "core/graph/planner.h"
 #include "core/graph/program.h"
 
@@ -98,13 +99,14 @@ static size_t row_bytes(const ls_buffer *b)
     return b->row_bytes ? (size_t)ls__numel(b->tensor) * ls__dtype_bytes(b->tensor->type) : 0;
 }
 
-static void *address(const ls_program *p, const ls_execution *run, int buffer)
+/* The memory of a buffer; of a value of a loop, that of `step`. */
+static void *address_in(const ls_program *p, const ls_execution *run, int buffer, int64_t step)
 {
     if (buffer < 0) return NULL;
     const ls_buffer *b = &p->buffer[buffer];
     switch (b->place) {
     case LS_PLACE_STEP:
-        return p->arena + b->offset;
+        return p->arena + b->offset + (b->copies ? (size_t)(step % b->copies) * b->stride : 0);
     case LS_PLACE_PARAM:
         return (float *)p->params->block.data + b->offset;
     case LS_PLACE_NARROW:
@@ -121,6 +123,11 @@ static void *address(const ls_program *p, const ls_execution *run, int buffer)
     }
     }
     return NULL;
+}
+
+static void *address(const ls_program *p, const ls_execution *run, int buffer)
+{
+    return address_in(p, run, buffer, p->step);
 }
 
 void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_tensor *t)
@@ -150,7 +157,7 @@ static void note_high_water(ls_program *p, const ls_execution *run, const ls_ins
             if (lists[l][k] < 0) continue;
             const ls_buffer *b = &p->buffer[lists[l][k]];
             if (b->place != LS_PLACE_STEP) continue;
-            size_t end = b->offset + (b->row_bytes ? row_bytes(b) * (size_t)run->rows : b->bytes);
+            size_t end = b->offset + (b->row_bytes && !b->copies ? row_bytes(b) * (size_t)run->rows : b->bytes);
             end        = (end + 63) / 64 * 64;
             if (end > p->high_water) p->high_water = end;
         }
@@ -195,7 +202,11 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
                                     .group                  = run->group,
                                     .scratch                = instr->scratch ? p->arena + instr->at : NULL,
                                     .gradient_scratch_bytes = instr->gradient_scratch,
+                                    .packed                 = address(p, run, instr->packed),
+                                    .step                   = p->step,
+                                    .steps                  = p->steps,
                                     .first_sample           = run->first_sample};
+    const int64_t        result  = p->step + (n->op == LS_OP_carry && n->loop); /* the step of the result */
     if (instr->gradient_scratch) c.gradient_scratch = run->grads + instr->gradient_scratch_at;
     if (instr->stage) {
         float *total   = run->sums ? (float *)(uintptr_t)run->sums : run->grads;
@@ -206,18 +217,42 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
         c.batch_rows   = run->batch->global_rows;
     }
     c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
+    if (p->steps) c.key = mix(c.key, (uint64_t)p->step);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);
         c.dx[k]  = address(p, run, instr->din[k]);
-        c.add[k] = instr->add[k];
+        c.add[k] = instr->add[k] || (instr->sum[k] && p->step + 1 < p->steps);
     }
     for (int k = 0; k < n->outs; k++) {
-        c.y[k]  = address(p, run, instr->out[k]);
-        c.dy[k] = address(p, run, instr->dout[k]);
+        c.y[k]  = address_in(p, run, instr->out[k], result);
+        c.dy[k] = address_in(p, run, instr->dout[k], result);
     }
     if (instr->leaf >= 0) use_leaves(p, run, instr, &c);
+    if (instr->deferred) ls__loop_gather(p, instr, &c);
     (instr->kind == LS_INSTR_BACKWARD ? ls__op(n)->backward : ls__op(n)->forward)[LS_CPU](&c);
     zero_padding(p, run, instr);
+}
+
+/* Packs the operands of a node in a loop. */
+static void run_pack(const ls_program *p, const ls_execution *run, const ls_instr *instr)
+{
+    ls_call c = {.node = instr->node, .args = instr->node->args, .packed = address(p, run, instr->packed)};
+    for (int k = 0; k < instr->node->ins; k++) c.x[k] = address(p, run, instr->in[k]);
+    ls__op(instr->node)->pack[instr->reverse](&c);
+}
+
+/* Begins a loop, or ends one step of it.  Returns the position of the instruction before the next one. */
+static int run_loop(ls_program *p, const ls_instr *instr, int at, int *begin)
+{
+    if (instr->kind == LS_INSTR_LOOP) {
+        p->steps      = ls__loop_steps(instr->loop);
+        p->step       = instr->reverse ? p->steps - 1 : 0;
+        return *begin = at;
+    }
+    p->step += instr->reverse ? -1 : 1;
+    if (p->step >= 0 && p->step < p->steps) return *begin;
+    p->step = p->steps = 0;
+    return at;
 }
 
 /* Sums the leaves of each group as a binary tree, into the gradient block. */
@@ -254,6 +289,12 @@ static ls_status run_instr(ls_program *p, const ls_execution *run, const ls_inst
     case LS_INSTR_FOLD:
         run_fold(p, run, instr);
         break;
+    case LS_INSTR_PACK:
+        run_pack(p, run, instr);
+        break;
+    case LS_INSTR_LOOP:
+    case LS_INSTR_END:
+        break;
     case LS_INSTR_CALL:
         return instr->call(instr->context, run);
     }
@@ -264,9 +305,9 @@ static ls_phase phase_of(const ls_execution *run, const ls_instr *instr)
 {
     if (instr->phase) return instr->phase;
     if (!run->training) return LS_PHASE_EVAL;
-    return instr->kind == LS_INSTR_FORWARD ? LS_PHASE_FORWARD
-           : instr->kind == LS_INSTR_CALL  ? LS_PHASE_UPDATE
-                                           : LS_PHASE_BACKWARD;
+    return instr->kind == LS_INSTR_FORWARD || (instr->kind == LS_INSTR_PACK && !instr->reverse) ? LS_PHASE_FORWARD
+           : instr->kind == LS_INSTR_CALL                                                       ? LS_PHASE_UPDATE
+                                                                                                : LS_PHASE_BACKWARD;
 }
 
 ls_status ls__program_run(ls_program *p, const ls_execution *run)
@@ -278,10 +319,16 @@ ls_status ls__program_run(ls_program *p, const ls_execution *run)
     const bool timed  = run->seconds || run->flight;
     int64_t    start  = timed ? ls__clock_ns() : 0;
     ls_status  status = LS_OK;
-    ls__progress_hook = run->poller;
+    int        begin  = 0;
+    p->step = p->steps = 0;
+    ls__progress_hook  = run->poller;
     for (int i = 0; i < p->instrs && status == LS_OK; i++) {
         const ls_instr *instr = &p->instr[i];
         if (run->idle && instr->kind != LS_INSTR_CALL) continue;
+        if (instr->kind == LS_INSTR_LOOP || instr->kind == LS_INSTR_END) {
+            i = run_loop(p, instr, i, &begin);
+            continue;
+        }
         if (run->flight)
             ls__flight_begin_at(run->flight,
                                 &(ls_flight_note){.phase = phase_of(run, instr),

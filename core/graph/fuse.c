@@ -53,7 +53,7 @@ static const ls_node *only_reader(const ls_program *p, const readers *r, const l
 {
     const int      t    = n->out[0]->index;
     const ls_node *next = r->last[t];
-    return r->count[t] == 1 && p->node[next->index] == next ? next : NULL;
+    return r->count[t] == 1 && p->node[next->index] == next && next->loop == n->loop ? next : NULL;
 }
 
 /* The other input of `next`, if it is an addition of `x` and a tensor of the batch that `host` can take; else NULL. */

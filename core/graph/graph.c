@@ -404,8 +404,12 @@ static ls_tensor *in_needed_type(const ls_op *op, int i, ls_tensor *x)
 
 ls_tensor *ls__apply(int id, const void *args, ls_where where)
 {
+    return ls__apply_in(graph_of(ls__op_by_id(id), args), NULL, id, args, where);
+}
+
+ls_tensor *ls__apply_in(ls_graph *g, ls_loop *loop, int id, const void *args, ls_where where)
+{
     const ls_op *op = ls__op_by_id(id);
-    ls_graph    *g  = graph_of(op, args);
     if (!g || g->status != LS_OK) return NULL;
     ls_tensor *in[LS_MAX_IN];
     memcpy(in, args, (size_t)op->ins * sizeof *in);
@@ -421,6 +425,9 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
         if (n->in[i] && n->in[i]->graph != g)
             RETURN_GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to different graphs", op->name, file_name(where.file),
                               where.line);
+    n->loop = ls__loop_of(n);
+    if (loop) n->loop = loop;
+    if (g->status != LS_OK) return NULL;
     ls_status status = op->infer(n);
     if (status != LS_OK) {
         keep_error(g);
@@ -440,6 +447,7 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->needs_grad && !(op->no_grad & 1u << i)) needs_grad = true;
     for (int i = 0; i < n->outs; i++) n->out[i]->needs_grad = i < ls__results(n) && needs_grad;
+    for (int i = 0; i < n->outs && id != LS_OP_stack; i++) n->out[i]->loop = n->loop;
     if (op->view) n->out[0]->view_of = n->in[0];
     g->node             = grow(g->arena, g->node, g->nodes, &g->node_room);
     g->node[g->nodes++] = n;
@@ -519,16 +527,27 @@ static void freeze_running(ls_node *n, const char *const *globs)
             op->freeze_running(n);
 }
 
-/* Determines which values need a gradient: `x`, if it is not NULL, and those that depend on it or on a trainable
- * parameter. */
-static void find_gradients(ls_graph *g, const ls_tensor *x)
+/* Whether a node reads a value that needs a gradient. */
+static bool reads_gradient(const ls_node *n)
 {
-    for (int i = 0; i < g->nodes; i++) {
-        ls_node *n  = g->node[i];
-        bool     is = n->out[0] == x;
-        for (int k = 0; k < n->ins; k++)
-            if (n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k)) is = true;
-        n->out[0]->needs_grad = is;
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k)) return true;
+    return n->out[0]->next && reads_gradient(n->out[0]->next);
+}
+
+void ls__find_gradients(ls_graph *g, const ls_tensor *x)
+{
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i]->outs; k++) g->node[i]->out[k]->needs_grad = g->node[i]->out[k] == x;
+    for (bool changed = true; changed;) { /* once, unless a loop carries values */
+        changed = false;
+        for (int i = 0; i < g->nodes; i++) {
+            const ls_node *n = g->node[i];
+            for (int k = 0; k < ls__results(n) && reads_gradient(n); k++) {
+                changed |= g->loops && !n->out[k]->needs_grad;
+                n->out[k]->needs_grad = true;
+            }
+        }
     }
 }
 
@@ -543,7 +562,7 @@ int ls__freeze(ls_graph *g, const char *const *globs)
         t->needs_grad = false;
         matched++;
     }
-    find_gradients(g, NULL); /* a node that depends on frozen parameters alone needs no gradient either */
+    ls__find_gradients(g, NULL); /* a node that depends on frozen parameters alone needs no gradient either */
     for (int i = 0; i < g->nodes; i++) freeze_running(g->node[i], globs);
     return matched;
 }
@@ -553,7 +572,7 @@ void ls__differentiate(ls_tensor *x)
     ls_freeze(x->graph, "*");
     for (int i = 0; i < x->graph->tensors; i++) x->graph->tensor[i]->needs_grad = false;
     x->needs_grad = true;
-    find_gradients(x->graph, x);
+    ls__find_gradients(x->graph, x);
 }
 
 int ls_freeze(ls_graph *g, const char *glob) { return ls__freeze(g, (const char *[]){glob, NULL}); }

@@ -26,11 +26,20 @@ struct ls_graph {
     const char                    *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
     const void                    *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
     int64_t                        shape;      /* number of times that the shapes have changed (ls__graph_reshape) */
+    ls_loop                       *loop;       /* loop that is being built; NULL: none */
+    bool                           loops;      /* the graph has loops */
     bool direct_convolution; /* no Winograd tiles: convolutions are sums of products as in the definition */
 };
 
 /* Records the model that the graph holds, with a copy of its arguments.  dist/interop exchanges weights by them. */
 void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t bytes);
+
+/* The loop whose body a node with these inputs is part of; NULL: none.  Records an error if an input is not available
+ * where the node is (core/graph/loop.c). */
+ls_loop *ls__loop_of(const ls_node *n);
+
+/* Adds an op as ls__apply does, with the graph given; with a `loop`, as part of its body. */
+ls_tensor *ls__apply_in(ls_graph *g, ls_loop *loop, int op, const void *args, ls_where where);
 
 /* The descriptor of a node's op at the instruction-set level in use. */
 const ls_op *ls__op(const ls_node *n);
@@ -39,6 +48,8 @@ const ls_op *ls__op_by_id(int op);
 int ls__results(const ls_node *n);
 /* The number of sums of a node over the batch; 0: none. */
 int64_t ls__batch_sums(const ls_node *n, bool backward);
+/* Floating-point operations of forward of a node for one sample; in a loop, of all steps. */
+double ls__node_flops(const ls_node *n);
 /* The samples of a group, for a node that reads groups of samples in training; 0: none. */
 int64_t ls__group_rows(const ls_node *n);
 int     ls__op_find(const char *name); /* the op's id; -1: unknown name */
@@ -59,6 +70,10 @@ bool ls__glob_list(const char *const *globs, const char *text);
 
 /* ls_freeze for a list of globs. */
 int ls__freeze(ls_graph *g, const char *const *globs);
+
+/* Determines which values need a gradient: `x`, if it is not NULL, and those that depend on it or on a trainable
+ * parameter. */
+void ls__find_gradients(ls_graph *g, const ls_tensor *x);
 
 /* Freezes all parameters, so that a program with a loss computes the gradients of `x`, an input or a value, and of the
  * values that depend on it. */

@@ -17,6 +17,9 @@ typedef struct ls_execution ls_execution;
     X(LS_INSTR_RECOMPUTE, "recompute") /* forward again, for the backward instruction that follows */                  \
     X(LS_INSTR_BACKWARD, "backward")                                                                                   \
     X(LS_INSTR_FOLD, "fold") /* sums the per-shard leaves of a gradient as a tree */                                   \
+    X(LS_INSTR_PACK, "pack") /* packs operands that the steps of a loop read */                                        \
+    X(LS_INSTR_LOOP, "loop") /* begins the body of a loop */                                                           \
+    X(LS_INSTR_END, "end")   /* ends it: goes back to the beginning until all steps are done */                        \
     X(LS_INSTR_CALL, "call") /* calls a function from above core: a collective, the update */
 typedef enum ls_instr_kind { LS_ENUMERATORS(LS_INSTR_LIST) } ls_instr_kind;
 enum { LS_INSTR_KINDS = LS_ENUM_COUNT(LS_INSTR_LIST) };
@@ -42,7 +45,14 @@ typedef struct ls_instr {
     int  out[LS_MAX_OUT];
     int  dout[LS_MAX_OUT];
     int  din[LS_MAX_IN];
+    int  packed;         /* operands that a PACK instruction has packed */
     bool add[LS_MAX_IN]; /* backward: add to din[i] instead of writing it */
+    bool sum[LS_MAX_IN]; /* in a loop: din[i] is a sum over the steps; `add` is that of the first step executed */
+    /* In a loop: the loop of LOOP and END, and whether it runs from the last step to the first. */
+    const ls_loop *loop;
+    bool           reverse;
+    const ls_node *deferred; /* backward, after a loop: node of the body whose parameter has its gradient here; `node`
+                                is that node for all steps */
     /* backward: the gradient of the parameter at input `leaf` is one leaf per shard; -1: none.  Gradients of inputs
      * that are not batched are otherwise one per group, in the gradient block. */
     int leaf;
@@ -85,6 +95,8 @@ typedef struct ls_buffer {
     bool             gradient;
     size_t           row_bytes;  /* of one sample; 0: not batched */
     size_t           bytes;      /* of max_rows samples */
+    int64_t          copies;     /* value of a step of a loop: one after the other, for the steps; 0: one */
+    size_t           stride;     /* from one copy to the next, bytes */
     int              born, last; /* first and last instruction that uses it */
     int              home;       /* buffer whose memory it takes over in place; its own index otherwise */
     size_t offset; /* step, state: in the arena or state block, bytes; param, narrow, grad: in the block, values */
@@ -102,6 +114,13 @@ typedef struct ls_program_options {
     bool      gradient_scratch;
     ls_device device;
 } ls_program_options;
+
+/* Buffers of a program, at most: for a tensor its value, gradient (two segments), recomputed value and bfloat16 copy;
+ * for a node what is packed in both directions; the gradient of the loss. */
+static inline size_t ls__program_buffers(const ls_graph *g)
+{
+    return (size_t)g->tensors * 5 + (size_t)g->nodes * 2 + 2;
+}
 
 /* Samples of a shard, at most. */
 static inline int64_t ls__shard_rows(const ls_program_options *o)
@@ -124,13 +143,17 @@ struct ls_program {
     int               *narrow_of;          /* buffer of the bfloat16 copy of a parameter, likewise */
     int               *recomputed_of;      /* buffer of the recomputed value, by index of the root tensor; -1: none */
     bool              *recompute;          /* by node: costly, and recomputed in backward (core/graph/recompute.c) */
-    int               *uses;               /* number of ops that add to a gradient, by index of the root tensor */
+    int               *packed_of;          /* buffer of the packed operands, by node of a loop; -1: none */
+    ls_instr          *deferral;           /* backward instructions that come after the loop being built */
+    int                deferrals;
+    int               *uses; /* number of ops that add to a gradient, by index of the root tensor */
     ls_tensor        **input;
     int                inputs;
     ls_group          *leaf_group; /* room for one group per shard */
     int                threads;
     size_t             arena_bytes, state_bytes;
     size_t             scratch_bytes; /* largest workspace of an instruction; part of arena_bytes */
+    int64_t            step, steps;   /* in a loop: the step, and the number of steps; 0, 0: no loop */
     int64_t            shape;         /* ls_graph.shape for which the workspace was last checked */
     size_t             high_water;    /* bytes of the arena used so far */
     unsigned char     *arena;

@@ -32,6 +32,8 @@ struct ls_tensor {
     int64_t     max_dim0; /* input: greatest first dim, for which programs are planned */
     int         index;    /* position within the graph */
     ls_init     init;     /* initialiser of a parameter */
+    ls_loop    *loop;     /* value of one step of this loop; NULL: outside of loops */
+    ls_node    *next;     /* carried value (ls_loop_carry): the node with its value in the next step */
     ls_tensor  *weight;   /* of a loss: divisor of its sum, B values; NULL: 1 per sample */
     ls_where    where;
 };
@@ -44,6 +46,7 @@ struct ls_node {
     ls_tensor *out[LS_MAX_OUT]; /* the results of the op, then what is saved for backward (a mask, an argmax) */
     void      *args;            /* copy of the op's args struct, in which infer may resolve defaults */
     ls_graph  *graph;
+    ls_loop   *loop; /* loop whose body the node is part of; NULL: none */
     ls_where   where;
     /* In a program: nodes that the kernel applies to its result (core/graph/fuse.c); NULL: none.  It adds the last
      * input, as `add` does, and then applies ls_op.value of `map`. */
@@ -100,32 +103,35 @@ struct ls_op {
     const char *name;
     size_t      args_bytes; /* size of the args struct, which starts with the input tensors */
     int         ins, outs;
-    int         results;            /* (optional, default 1) outputs with gradients: out[0] to out[results - 1] */
-    unsigned    optional;           /* (optional) bit i: input i may be NULL */
-    unsigned    saves;              /* (optional) LS_SAVES_IN(i) | LS_SAVES_OUT(i) */
-    bool        inplace;            /* (optional) forward may write out[0] over in[0], which has the same shape */
-    bool        inplace_backward;   /* (optional) backward may write the gradient of in[0] over that of out[0] */
-    bool        over_input;         /* (optional) backward may write the gradient of in[0] over the value of in[0] */
-    bool        recompute;          /* (optional) out[0] is cheap: computed again in backward instead of saved.  Every
+    int         results;          /* (optional, default 1) outputs with gradients: out[0] to out[results - 1] */
+    unsigned    optional;         /* (optional) bit i: input i may be NULL */
+    unsigned    saves;            /* (optional) LS_SAVES_IN(i) | LS_SAVES_OUT(i) */
+    bool        inplace;          /* (optional) forward may write out[0] over in[0], which has the same shape */
+    bool        inplace_backward; /* (optional) backward may write the gradient of in[0] over that of out[0] */
+    bool        over_input;       /* (optional) backward may write the gradient of in[0] over the value of in[0] */
+    bool        recompute;        /* (optional) out[0] is cheap: computed again in backward instead of saved.  Every
                                      value that forward reads is also in `saves` */
-    bool        recompute_costly;   /* (optional) as `recompute`, but only where it lowers the peak memory of a step
+    bool        recompute_costly; /* (optional) as `recompute`, but only where it lowers the peak memory of a step
                                      (core/graph/recompute.c) */
-    bool        view;               /* (optional) out[0] is in[0] under another shape; no kernels */
-    int         dims;               /* (optional) dims of a sample behind its channels, for ops with windows */
-    bool        random;             /* (optional) draws random numbers; in inference forward runs with training false */
-    unsigned    no_grad;            /* (optional) bit i: input i never has a gradient (targets, indices) */
-    unsigned    either;             /* (optional) bit i: batched input i may be float32 or bfloat16 */
-    unsigned    narrow;             /* (optional) bit i: in a bfloat16 graph, input i is bfloat16; of a parameter the
+    bool        view;             /* (optional) out[0] is in[0] under another shape; no kernels */
+    int         dims;             /* (optional) dims of a sample behind its channels, for ops with windows */
+    bool        random;           /* (optional) draws random numbers; in inference forward runs with training false */
+    unsigned    no_grad;          /* (optional) bit i: input i never has a gradient (targets, indices) */
+    unsigned    either;           /* (optional) bit i: batched input i may be float32 or bfloat16 */
+    unsigned    narrow;           /* (optional) bit i: in a bfloat16 graph, input i is bfloat16; of a parameter the
                                      kernel reads the bfloat16 copy.  All other inputs are float32: a graph converts
                                      what it has (core/ops/cast.c) */
-    bool        loss_in_backward;   /* (optional) if out[0] is the loss, backward also writes the outputs (c->y) and no
+    bool        loss_in_backward; /* (optional) if out[0] is the loss, backward also writes the outputs (c->y) and no
                                      forward runs; `saves` has no outputs */
-    unsigned    updates;            /* (optional) bit i: forward writes input i in place, which must be a state */
-    bool        adds;               /* (optional) out[0] is in[0] + in[1] */
-    bool        fuses;              /* (optional) the kernels apply the ops of n->add and n->map (core/graph/fuse.c) */
-    bool        carries;            /* (optional) training may update states as well: backward takes a state before the
+    unsigned    updates;          /* (optional) bit i: forward writes input i in place, which must be a state */
+    bool        adds;             /* (optional) out[0] is in[0] + in[1] */
+    bool        fuses;            /* (optional) the kernels apply the ops of n->add and n->map (core/graph/fuse.c) */
+    bool        defers;           /* (optional) in a loop, gradients of parameters are computed after the last step, by
+                                     one backward call for all steps.  Requires that a call for B x T x ... is the same
+                                     as T calls for B x ..., and that input 0 is the only input with a batch */
+    bool        carries;          /* (optional) training may update states as well: backward takes a state before the
                                      call as a constant (truncated backpropagation through time) */
-    const ls_field *fields;         /* (optional) attributes, ended by a field without a name */
+    const ls_field *fields;       /* (optional) attributes, ended by a field without a name */
     ls_status (*infer)(ls_node *n); /* declares the outputs with ls__out(), or returns an error */
     ls_kernel *forward[LS_DEVICES];
     ls_kernel *backward[LS_DEVICES];
@@ -154,6 +160,10 @@ struct ls_op {
     /* (optional, default: all of it) Returns the bytes of workspace that a backward call still needs if it may also use
      * `gradient_bytes` of gradient memory that later instructions write first. */
     size_t (*scratch_beside_gradients)(const ls_node *n, int64_t rows, int shards, int threads, size_t gradient_bytes);
+    /* (optional) Returns the bytes of operands that forward, or the gradients of batched inputs, read in packed form
+     * (ls_call.packed).  In a loop they are packed once, before the first step. */
+    size_t (*packed_bytes)(const ls_node *n, bool backward);
+    ls_kernel *pack[2]; /* (with packed_bytes) packs them, for forward and for backward */
     /* (optional, default one per output element) Returns the floating-point operations of forward for one sample.
      * Backward counts twice. */
     double (*flops)(const ls_node *n);
@@ -216,6 +226,8 @@ struct ls_call {
     float          *sums;         /* of group 0 (LS_STAGE_SUMS), or over the whole batch (LS_STAGE_REST) */
     const float    *forward_sums; /* backward: the sums of forward over the whole batch */
     int64_t         batch_rows;   /* samples of the global batch */
+    float          *packed;       /* operands that were packed before the first step of a loop; NULL: not packed */
+    int64_t         step, steps;  /* in a loop: the step of the call, and the number of steps; 0, 0: no loop */
     uint64_t        key;          /* of ls_philox(key, sample, element / 4); depends on seed, step and node */
     int64_t         first_sample; /* index of sample 0 within the global batch */
 };

@@ -8,6 +8,7 @@
 
 #include "core/base/integer.h"
 #include "core/cpu/isa_table.h"
+#include "core/graph/dependencies.h"
 
 /* The index of the first node that uses each parameter, by tensor index; graph->nodes if none does. */
 static int *first_uses(const ls_graph *g, ls_arena *arena)
@@ -138,22 +139,6 @@ void ls__params_refresh(ls_params *p)
     if (p->origin) p = p->origin;
     if (p->stale) ls__params_narrow(p, LS_PARAM_START, p->floats - LS_PARAM_START);
     p->stale = false;
-}
-
-int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory)
-{
-    int *uses                   = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *uses);
-    uses[ls__root(loss)->index] = 1;
-    for (int i = g->nodes - 1; i >= 0; i--) {
-        const ls_node *n    = g->node[i];
-        const ls_op   *op   = ls__op(n);
-        bool           used = false;
-        for (int k = 0; k < ls__results(n); k++) used |= uses[ls__root(n->out[k])->index] > 0;
-        if (op->view || !n->out[0]->needs_grad || !used) continue;
-        for (int k = 0; k < n->ins; k++)
-            if (n->in[k] && n->in[k]->needs_grad && !(op->no_grad & 1u << k)) uses[ls__root(n->in[k])->index]++;
-    }
-    return uses;
 }
 
 /* Length of the part of a parameter's name that names its layer. */

@@ -87,10 +87,6 @@ int ls__param_layers(const ls_params *p, int *layer);
 /* Adds second segments for the parameters that the backward of `loss` uses twice. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);
 
-/* For each tensor, the number of op inputs that add to its gradient in the backward of `loss`: an array by tensor
- * index, in `memory`. */
-int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory);
-
 /* Fills `values` with the initial values of a parameter (core/nn/init.c). */
 ls_status ls__init_fill(const ls_tensor *param, uint64_t seed, float *values);
 

@@ -13,6 +13,7 @@
 #include "core/base/integer.h"
 #include "core/graph/fuse.h"
 #include "core/graph/graph.h"
+#include "core/graph/loop.h"
 
 #include <omp.h>
 
@@ -26,6 +27,19 @@ static void touch(ls_program *p, int buffer, int at)
     if (at > b->last) b->last = at;
 }
 
+/* Makes buffers live as long as the loop of instructions begin ... end if a step uses what is older than the step, or
+ * if something after the step uses them. */
+static void extend_over_loop(ls_program *p, int begin, int end)
+{
+    for (int b = 0; b < p->buffers; b++) {
+        ls_buffer *buffer = &p->buffer[b];
+        if (buffer->born < 0 || buffer->last < begin || buffer->born > end) continue;
+        if (buffer->born >= begin && buffer->last <= end && !buffer->copies) continue;
+        if (buffer->born > begin) buffer->born = begin;
+        if (buffer->last < end) buffer->last = end;
+    }
+}
+
 static void find_lifetimes(ls_program *p)
 {
     for (int b = 0; b < p->buffers; b++) {
@@ -34,6 +48,7 @@ static void find_lifetimes(ls_program *p)
     }
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
+        touch(p, instr->packed, i);
         for (int k = 0; k < LS_MAX_IN; k++) touch(p, instr->in[k], i);
         for (int k = 0; k < LS_MAX_IN; k++) touch(p, instr->din[k], i);
         for (int k = 0; k < LS_MAX_OUT; k++) touch(p, instr->out[k], i);
@@ -42,6 +57,12 @@ static void find_lifetimes(ls_program *p)
     for (int i = 0; i < p->options.outputs; i++)
         touch(p, p->value_of[ls__root(p->options.output[i])->index], p->instrs);
     if (p->options.gradient) touch(p, p->grad_of[ls__root(p->options.gradient)->index], p->instrs);
+    for (int i = 0; i < p->instrs && p->graph->loops; i++) {
+        if (p->instr[i].kind != LS_INSTR_LOOP) continue;
+        int end = i;
+        while (p->instr[end].kind != LS_INSTR_END) end++;
+        extend_over_loop(p, i, end);
+    }
 }
 
 /* Lets instruction `at` write buffer `to` over buffer `from`, if it is the last to read `from`. */
@@ -190,20 +211,21 @@ static float_range unwritten_gradients(const ls_program *p, int i)
 /* Bytes of workspace of an instruction for the graph's present shapes, apart from its part of the gradient block. */
 static size_t scratch_of(const ls_program *p, const ls_instr *instr)
 {
-    const ls_op             *op = instr->node ? ls__op(instr->node) : NULL;
-    const ls_program_options o  = p->options;
-    size_t                   bytes;
-    if (!op || !op->scratch) return 0;
+    const ls_op             *op    = instr->node ? ls__op(instr->node) : NULL;
+    const ls_program_options o     = p->options;
+    size_t                   bytes = 0;
+    if (!op || instr->kind == LS_INSTR_PACK) return 0;
     if (instr->gradient_scratch)
         bytes =
             op->scratch_beside_gradients(instr->node, o.max_rows, o.max_shards, p->threads, instr->gradient_scratch);
-    else
+    else if (op->scratch)
         bytes = op->scratch(instr->node, o.max_rows, o.max_shards, p->threads, instr->kind == LS_INSTR_BACKWARD);
-    return ls__round_up_bytes(bytes, ALIGN);
+    return ls__round_up_bytes(bytes, ALIGN) + ls__loop_gather_bytes(p, instr);
 }
 
 ls_status ls__program_check_scratch(ls_program *p)
 {
+    if (p->shape != p->graph->shape) ls__loop_reshape(p);
     for (int i = 0; i < p->instrs && p->shape != p->graph->shape; i++)
         LS_CHECK(scratch_of(p, &p->instr[i]) <= p->instr[i].scratch, LS_ERR_FAILED,
                  "%s: needs more workspace for a smaller shape than for the greatest, %zu bytes instead of %zu",

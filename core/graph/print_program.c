@@ -2,6 +2,7 @@
  * Prints a program: its instructions in order, and its memory plan. */
 #include "core/base/format_text.h"
 #include "core/graph/graph.h"
+#include "core/graph/loop.h"
 #include "core/graph/program.h"
 
 /* Prints the names of `n` buffers, each after `*separator`, which then is a comma. */
@@ -17,11 +18,15 @@ static void print_list(const ls_program *p, FILE *to, const int *buffers, const 
 
 const char *const ls__instr_kind[] = LS_ENUM_TEXTS(LS_INSTR_LIST);
 
-static void print_instr(const ls_program *p, FILE *to, int i)
+/* in_loop: the instruction is part of the body of a loop. */
+static void print_instr(const ls_program *p, FILE *to, int i, bool in_loop)
 {
     const ls_instr *instr     = &p->instr[i];
     const char     *separator = "";
-    fprintf(to, "%4d  %-9s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
+    fprintf(to, "%4d  %*s%-9s  %-14s  ", i, in_loop ? 2 : 0, "", ls__instr_kind[instr->kind], instr->name);
+    if (instr->kind == LS_INSTR_LOOP)
+        fprintf(to, "%s", instr->reverse ? "from the last to the first" : "from the first to the last");
+    if (instr->deferred) fprintf(to, "%lld steps of ", (long long)ls__loop_steps(instr->deferred->loop));
     if (instr->count)
         fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count,
                 ls__bytes_text((double)(instr->count * sizeof(float))));
@@ -36,6 +41,7 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     for (int k = 0; k < LS_MAX_IN && forward; k++)
         if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k)
             fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
+    if (instr->kind == LS_INSTR_PACK) fprintf(to, " -> %s", p->buffer[instr->packed].name);
     print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
     if (instr->stage == LS_STAGE_SUMS)
         fprintf(to, " -> %lld sums over %s", (long long)ls__batch_sums(instr->node, instr->kind == LS_INSTR_BACKWARD),
@@ -50,7 +56,12 @@ static void print_instr(const ls_program *p, FILE *to, int i)
 
 void ls__program_print(const ls_program *p, FILE *to)
 {
-    for (int i = 0; i < p->instrs; i++) print_instr(p, to, i);
+    bool in_loop = false;
+    for (int i = 0; i < p->instrs; i++) {
+        in_loop &= p->instr[i].kind != LS_INSTR_END;
+        print_instr(p, to, i, in_loop);
+        in_loop |= p->instr[i].kind == LS_INSTR_LOOP;
+    }
 }
 
 void ls__plan_print(const ls_program *p, FILE *to)
@@ -62,6 +73,7 @@ void ls__plan_print(const ls_program *p, FILE *to)
         fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, ls__bytes_text((double)buffer->bytes), buffer->born,
                 buffer->last, buffer->name);
         if (buffer->tensor->type != LS_F32) fprintf(to, ", %s", ls__dtype_name(buffer->tensor->type));
+        if (buffer->copies) fprintf(to, ", %lld copies", (long long)buffer->copies);
         if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
         fprintf(to, "\n");
     }

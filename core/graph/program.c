@@ -11,7 +11,7 @@
 
 static ls_status check_loss(const ls_tensor *loss)
 {
-    LS_CHECK(loss->type == LS_F32 && loss->batched && ls__numel(loss) == 1, LS_ERR_USAGE,
+    LS_CHECK(loss->type == LS_F32 && loss->batched && !loss->loop && ls__numel(loss) == 1, LS_ERR_USAGE,
              "loss '%s': expected one float per sample, found the shape %s" LS_HINT
              "end the model in a loss op, ls_sum or ls_mean",
              loss->name, ls__shape(loss));
@@ -26,8 +26,14 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
     LS_CHECK(options->max_rows >= 1 && options->max_shards >= 1, LS_ERR_USAGE,
              "program: expected at least one sample and one shard, found %lld and %d", (long long)options->max_rows,
              options->max_shards);
-    for (int i = 0; i < options->outputs; i++)
+    LS_CHECK(!g->loop, LS_ERR_USAGE, "program: a loop of the graph has not ended" LS_HINT "call ls_loop_end");
+    for (int i = 0; i < options->outputs; i++) {
         LS_CHECK(options->output[i], LS_ERR_USAGE, "model: output %d is NULL", i);
+        LS_CHECK(!options->output[i]->loop, LS_ERR_USAGE,
+                 "model: output '%s' is a value of one step of a loop" LS_HINT "ls_loop_stack gives the values of all "
+                 "steps",
+                 options->output[i]->name);
+    }
     LS_TRY(ls__graph_reshape(g, NULL));
     if (options->loss) LS_TRY(check_loss(options->loss));
     LS_TRY(ls_arena_new(&memory, "program"));
@@ -38,13 +44,15 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
         memcpy(copy, options->output, (size_t)options->outputs * sizeof *copy);
         p->options.output = copy;
     }
-    p->buffer        = ls_arena_alloc(memory, ((size_t)g->tensors * 5 + 2) * sizeof *p->buffer);
+    p->buffer        = ls_arena_alloc(memory, ls__program_buffers(g) * sizeof *p->buffer);
     p->value_of      = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
     p->grad_of       = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
     p->narrow_of     = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->narrow_of);
     p->recomputed_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->recomputed_of);
     p->input         = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
     p->recompute     = ls_arena_alloc(memory, (size_t)g->nodes + 1);
+    p->packed_of     = ls_arena_alloc(memory, ((size_t)g->nodes + 1) * sizeof *p->packed_of);
+    p->deferral      = ls_arena_alloc(memory, ((size_t)g->nodes + 1) * sizeof *p->deferral);
     ls_status status = ls__build_with_recompute(p);
     if (status != LS_OK) {
         ls__program_free(p);
@@ -126,7 +134,7 @@ int ls__program_loss_known(const ls_program *p)
     int            end  = 0;
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
-        if (instr->kind == LS_INSTR_FORWARD ||
+        if (instr->kind == LS_INSTR_FORWARD || (instr->kind == LS_INSTR_END && !instr->reverse) ||
             (instr->kind == LS_INSTR_BACKWARD && instr->node == loss && instr->out[0] >= 0))
             end = i + 1;
     }

@@ -37,8 +37,8 @@ static bool is_candidate(const ls_program *p, const ls_node *n, int at)
 {
     const ls_op *op    = ls__op(n);
     const int    value = p->value_of[n->out[0]->index];
-    return op->recompute_costly && op->flops && !p->recompute[n->index] && value >= 0 && ls__can_recompute(p, n) &&
-           spans(p, value, at);
+    return op->recompute_costly && op->flops && !n->loop && !p->recompute[n->index] && value >= 0 &&
+           ls__can_recompute(p, n) && spans(p, value, at);
 }
 
 /* The best node to recompute if instruction `at` is the peak; NULL: none. */

@@ -170,6 +170,7 @@ typedef struct ls_recurrent_layer {
     bool              no_bias;
     bool              last;           /* the result is the last state of the last layer, B x hidden or B x 2 hidden */
     bool              relu;           /* rnn: max(x, 0) instead of tanh */
+    bool              reset_before;   /* gru: as published (ls_recurrent_args) */
     bool              cached;         /* generation: each layer begins with its state after the run before */
     ls_tensor        *start;          /* with cached: B of int32, 0 for samples that begin with zeros */
     ls_tensor        *lengths;        /* B of int32; NULL: T */
@@ -185,6 +186,26 @@ typedef ls_recurrent_layer ls_gru_layer;
 ls_tensor *ls__rnn(ls_recurrent_layer layer, ls_where where);
 ls_tensor *ls__lstm(ls_recurrent_layer layer, ls_where where);
 ls_tensor *ls__gru(ls_recurrent_layer layer, ls_where where);
+
+/* One position of such a layer, for the body of a loop (ls_loop_begin) and for single steps.  The parameters are those
+ * of layer `layer`: NAME.weight_ih_l0, ... */
+typedef struct ls_cell_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x; /* B x I  ->  the state h after the position, B x hidden */
+    int64_t     hidden;
+    ls_tensor  *h; /* state before it, B x hidden */
+    ls_tensor **c; /* lstm: c before the position, replaced by c after it */
+    int         layer;
+    bool        no_bias;
+    bool        relu, reset_before; /* as in ls_recurrent_layer */
+} ls_cell_layer;
+#define ls_rnn_cell(...) ls__rnn_cell((ls_cell_layer){__VA_ARGS__}, LS_HERE)
+#define ls_lstm_cell(...) ls__lstm_cell((ls_cell_layer){__VA_ARGS__}, LS_HERE)
+#define ls_gru_cell(...) ls__gru_cell((ls_cell_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__rnn_cell(ls_cell_layer layer, ls_where where);
+ls_tensor *ls__lstm_cell(ls_cell_layer layer, ls_where where);
+ls_tensor *ls__gru_cell(ls_cell_layer layer, ls_where where);
 
 /* Multi-head attention, with the parameters and initialisers of PyTorch's nn.MultiheadAttention (batch first):
  *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias

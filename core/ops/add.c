@@ -47,6 +47,7 @@ LS_OP(add) = {
     .inplace          = true,
     .either           = 1u << 0 | 1u << 1,
     .inplace_backward = true,
+    .defers           = true,
     .infer            = ls__infer_broadcast,
     .forward          = {[LS_CPU] = forward},
     .backward         = {[LS_CPU] = backward},

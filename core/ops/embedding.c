@@ -78,6 +78,7 @@ LS_OP(embedding) = {
     .outs       = 1,
     .saves      = LS_SAVES_IN(0),
     .no_grad    = 1u << 0,
+    .defers     = true,
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},

@@ -41,26 +41,75 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-static void forward(const ls_call *c)
+/* The products of forward, y = x w^T + b, and of backward, dx = dy w. */
+static ls_gemm forward_product(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0];
     int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]), first = ((const ls_linear_args *)c->args)->first;
     const ls_array   w = ls__from(ls__x(c, 1), first * i);
     const float     *b = c->x[2] ? (const float *)c->x[2] + first : NULL;
-    ls__product(c->node->graph->products, &(ls_gemm){.m      = c->rows * ls__rows(x),
-                                                     .n      = o,
-                                                     .k      = i,
-                                                     .x      = c->x[0],
-                                                     .x_row  = i,
-                                                     .x_col  = 1,
-                                                     .w      = w.data,
-                                                     .w_row  = 1,
-                                                     .w_col  = i,
-                                                     .y      = c->y[0],
-                                                     .y_row  = o,
-                                                     .bias   = b,
-                                                     .type   = w.type,
-                                                     .y_type = w.type});
+    return (ls_gemm){.m        = c->rows * ls__rows(x),
+                     .n        = o,
+                     .k        = i,
+                     .x        = c->x[0],
+                     .x_row    = i,
+                     .x_col    = 1,
+                     .w        = w.data,
+                     .w_row    = 1,
+                     .w_col    = i,
+                     .packed_w = c->packed,
+                     .y        = c->y[0],
+                     .y_row    = o,
+                     .bias     = b,
+                     .type     = w.type,
+                     .y_type   = w.type};
+}
+
+static ls_gemm backward_product(const ls_call *c)
+{
+    const ls_tensor *x = c->node->in[0];
+    int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]), first = ((const ls_linear_args *)c->args)->first;
+    const ls_array   w = ls__from(ls__x(c, 1), first * i);
+    return (ls_gemm){.m        = c->rows * ls__rows(x),
+                     .n        = i,
+                     .k        = o,
+                     .x        = c->dy[0],
+                     .x_row    = o,
+                     .x_col    = 1,
+                     .w        = w.data,
+                     .w_row    = i,
+                     .w_col    = 1,
+                     .packed_w = c->packed,
+                     .y        = c->dx[0],
+                     .y_row    = i,
+                     .add      = c->add[0],
+                     .type     = w.type,
+                     .y_type   = ls__dx(c, 0).type};
+}
+
+static size_t packed_bytes(const ls_node *n, bool backward)
+{
+    const int64_t i = ls__cols(n->in[0]), o = ls__cols(n->out[0]);
+    if (ls__input_type(n, 1) != LS_F32 || n->graph->products) return 0;
+    return backward ? ls__gemm_packed_bytes(i, o) : ls__gemm_packed_bytes(o, i);
+}
+
+static void pack_forward(const ls_call *c)
+{
+    const ls_gemm g = forward_product(c);
+    ls__gemm_pack(&g, c->packed);
+}
+
+static void pack_backward(const ls_call *c)
+{
+    const ls_gemm g = backward_product(c);
+    ls__gemm_pack(&g, c->packed);
+}
+
+static void forward(const ls_call *c)
+{
+    const ls_gemm g = forward_product(c);
+    ls__product(c->node->graph->products, &g);
 }
 
 /* Workspace: the shard bounds, counted in rows of x, then the partial sums of db. */
@@ -115,21 +164,10 @@ static void backward(const ls_call *c)
     int64_t          lead = ls__rows(x), i = ls__cols(x), o = ls__cols(c->node->out[0]), all = c->node->in[1]->dim[0];
     const int64_t    first = ((const ls_linear_args *)c->args)->first;
     ls_call          part  = *c; /* its gradients start at the first selected row */
-    if (c->dx[0])
-        ls__product(c->node->graph->products, &(ls_gemm){.m      = c->rows * lead,
-                                                         .n      = i,
-                                                         .k      = o,
-                                                         .x      = c->dy[0],
-                                                         .x_row  = o,
-                                                         .x_col  = 1,
-                                                         .w      = ls__from(ls__x(c, 1), first * i).data,
-                                                         .w_row  = i,
-                                                         .w_col  = 1,
-                                                         .y      = c->dx[0],
-                                                         .y_row  = i,
-                                                         .add    = c->add[0],
-                                                         .type   = ls__x(c, 1).type,
-                                                         .y_type = ls__dx(c, 0).type});
+    if (c->dx[0]) {
+        const ls_gemm g = backward_product(c);
+        ls__product(c->node->graph->products, &g);
+    }
     if (c->dx[1]) {
         clear_unused(c, 1, first * i, o * i, all * i);
         part.dx[1] += first * i;
@@ -155,9 +193,12 @@ LS_OP(linear) = {
     .narrow           = 1u << 0 | 1u << 1,
     .recompute_costly = true,
     .fields           = LS_FIELDS(LS_FIELD(INT64, ls_linear_args, first), LS_FIELD(INT64, ls_linear_args, rows)),
+    .defers           = true,
     .infer            = infer,
     .forward          = {[LS_CPU] = forward},
     .backward         = {[LS_CPU] = backward},
+    .packed_bytes     = packed_bytes,
+    .pack             = {pack_forward, pack_backward},
     .scratch          = scratch,
     .flops            = flops,
 };

@@ -11,9 +11,9 @@
  *                       of g: dc' i (1 - g^2)              of o: dh' tanh(c') o (1 - o)
  *             dc = dc' f
  *
- * The saved values of a position are i, f, g, o and c'.
+ * The saved values of a position are i, f, g, o and c'.  lstm_cell computes one position, for loops.
  */
-#include "core/ops/recurrent.h"
+#include "core/ops/recurrent_cell.h"
 
 enum { I, F, G, O, C, GATES = C, SAVED };
 
@@ -46,7 +46,7 @@ static void cell_backward(const ls__cell_at *at)
 static const ls__cell cell = {
     .gates = GATES, .saved = SAVED, .memory = true, .forward = cell_forward, .backward = cell_backward};
 
-LS_RECURRENT_FUNCTIONS(cell)
+LS_RECURRENT_FUNCTIONS(&cell)
 
 LS_OP(lstm) = {
     LS_RECURRENT_OP,
@@ -55,4 +55,11 @@ LS_OP(lstm) = {
     .results = 3,
     .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(3) | LS_SAVES_OUT(4),
     .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
+};
+
+LS_CELL_FUNCTIONS(cell)
+
+LS_OP(lstm_cell) = {
+    LS_CELL_OP, .name = "lstm_cell", .args_bytes = sizeof(ls_lstm_cell_args),
+    .outs = 3,  .results = 2,        .saves = LS_SAVES_IN(LS_CELL_STATE) | LS_SAVES_OUT(2),
 };

@@ -50,6 +50,7 @@ LS_OP(mul) = {
     .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1),
     .either           = 1u << 0 | 1u << 1,
     .inplace_backward = true,
+    .defers           = true,
     .infer            = ls__infer_broadcast,
     .forward          = {[LS_CPU] = forward},
     .backward         = {[LS_CPU] = backward},

@@ -47,7 +47,7 @@ static inline size_t ls__norm_workspace(const ls_node *n, int64_t rows, int shar
 /* Descriptor members with one value in both ops; forward and backward are functions of the op's file. */
 #define LS_NORM_OP                                                                                                     \
     .outs = 2, .either = 1u << 0, .saves = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(1),                          \
-    .inplace_backward = true, .recompute = true, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward},   \
-    .scratch = ls__norm_workspace
+    .inplace_backward = true, .recompute = true, .defers = true, .forward = {[LS_CPU] = forward},                      \
+    .backward = {[LS_CPU] = backward}, .scratch = ls__norm_workspace
 
 #endif

@@ -51,7 +51,12 @@
     X(rnn)                                                                                                             \
     X(lstm)                                                                                                            \
     X(gru)                                                                                                             \
+    X(lstm_cell)                                                                                                       \
+    X(gru_cell)                                                                                                        \
     X(concat)                                                                                                          \
+    X(select)                                                                                                          \
+    X(stack)                                                                                                           \
+    X(carry)                                                                                                           \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
     X(batch_norm)                                                                                                      \

@@ -398,10 +398,24 @@ typedef struct ls_recurrent_args {
     ls_tensor *state;   /* B x H, for lstm B x 2 H, h and then c: kept from run to run (ls_state); NULL: none */
     bool       reverse; /* from the last position of a sample to the first */
     bool       relu;    /* rnn: max(x, 0) instead of tanh */
+    bool reset_before;  /* gru: the reset gate before the product, as published (Cho 2014); also h' = h + z (n - h) */
 } ls_recurrent_args;
 #define ls_rnn_op(...) LS_APPLY(rnn, ls_recurrent_args, __VA_ARGS__)
 #define ls_lstm_op(...) LS_APPLY(lstm, ls_recurrent_args, __VA_ARGS__)
 #define ls_gru_op(...) LS_APPLY(gru, ls_recurrent_args, __VA_ARGS__)
+
+/* h, c after one position, as in ls_lstm_op                        x, p: B x 4 H   c: B x H   h': B x H
+ * x and p are the products of the input and of the state before; ls_output(h, 1) is c after the position. */
+typedef struct ls_lstm_cell_args {
+    ls_tensor *x, *p, *c;
+} ls_lstm_cell_args;
+#define ls_lstm_cell_op(...) LS_APPLY(lstm_cell, ls_lstm_cell_args, __VA_ARGS__)
+
+/* h after one position, as in ls_gru_op                            x, p: B x 3 H   h: B x H   h': B x H */
+typedef struct ls_gru_cell_args {
+    ls_tensor *x, *p, *h;
+} ls_gru_cell_args;
+#define ls_gru_cell_op(...) LS_APPLY(gru_cell, ls_gru_cell_args, __VA_ARGS__)
 
 /* ---- losses: one number per sample ------------------------------------------------------------------------------- */
 
@@ -459,5 +473,19 @@ typedef struct ls_concat_args {
     bool       channels;
 } ls_concat_args;
 #define ls_concat(...) LS_APPLY(concat, ls_concat_args, __VA_ARGS__)
+
+/* y = x[index]                                                     x: B x T x ...   y: B x ... */
+typedef struct ls_select_args {
+    ls_tensor *x;
+    int64_t    index; /* negative: from the end, -1 is the last */
+    bool       each;  /* of ls_loop_step: the index is that of the step */
+} ls_select_args;
+#define ls_select(...) LS_APPLY(select, ls_select_args, __VA_ARGS__)
+
+/* The ops of ls_loop_stack, B x ... -> B x T x ..., and of carried values, y = x or zeros of B x width. */
+typedef struct ls_carry_args {
+    ls_tensor *x;
+    int64_t    width;
+} ls_carry_args;
 
 #endif

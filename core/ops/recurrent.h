@@ -20,29 +20,25 @@
  * sample with the state.  Generation uses a state to compute each token once; training uses it to continue streams of
  * text.  The gradient ends at the state (truncated backpropagation through time).
  *
+ * The last `late` gates of a cell may multiply w with s h instead of h, where s is the first saved value of the cell,
+ * as in the original GRU, whose reset gate comes before the product.  A position then takes two products.
+ *
  * w is packed once per call (ls__gemm_pack).  The rows of the state are the samples by decreasing length.  The samples
  * with a position left are then the first rows.  One product covers all of them, so w is read once per position.
  */
 #ifndef LS_CORE_OPS_RECURRENT_H
 #define LS_CORE_OPS_RECURRENT_H
 
+#include <omp.h>
+
 #include "core/base/integer.h"
 #include "core/cpu/gemm/gemm.h"
 #include "core/cpu/vector/column_sum.h"
 #include "core/ops/infer.h"
 
-enum {
-    LS_REC_X,
-    LS_REC_W,
-    LS_REC_B,
-    LS_REC_LENGTHS,
-    LS_REC_H0,
-    LS_REC_C0, /* lstm */
-    LS_REC_START,
-    LS_REC_STATE,
-    LS_REC_INS
-};
-enum { LS_REC_Y, LS_REC_LAST, LS_REC_LAST_C /* lstm */ };
+/* Inputs, and results; c is of lstm alone. */
+enum { LS_REC_X, LS_REC_W, LS_REC_B, LS_REC_LENGTHS, LS_REC_H0, LS_REC_C0, LS_REC_START, LS_REC_STATE, LS_REC_INS };
+enum { LS_REC_Y, LS_REC_LAST, LS_REC_LAST_C };
 
 /* One position of one sample. */
 typedef struct ls__cell_at {
@@ -56,6 +52,7 @@ typedef struct ls__cell_at {
                                           the part of the gradient before the cell that does not come from p, and dc
                                           by the gradient of c before the cell */
     float       *dx, *dp;             /* backward: gradients of x and p */
+    const float *dlate;               /* backward_late: gradient of s h */
 } ls__cell_at;
 
 typedef struct ls__cell {
@@ -64,8 +61,13 @@ typedef struct ls__cell {
     bool memory; /* the state has a c beside h */
     bool split;  /* dx and dp differ */
     bool direct; /* dh has a part that does not come from p */
+    int  late;   /* number of late gates */
     void (*forward)(const ls__cell_at *at);
     void (*backward)(const ls__cell_at *at);
+    /* With late gates: computes s, the first saved value, from the other gates. */
+    void (*early)(const ls__cell_at *at);
+    /* With late gates: `backward` leaves out what comes through s h.  Then this one adds it, to dh and dp. */
+    void (*backward_late)(const ls__cell_at *at);
 } ls__cell;
 
 /* Parts of a state: h, and c. */
@@ -148,7 +150,9 @@ typedef struct ls__rec {
     int64_t        *count;         /* T + 2 counters */
     float          *h_row, *c_row; /* state; in backward its gradient */
     float          *p;             /* products, or their gradients, of one position */
-    float          *w;             /* packed */
+    float          *w, *w_late;    /* packed; those of late gates */
+    float          *late;          /* late gates: s h of one position, or its gradient */
+    float          *late_before;   /* backward: s h of all positions, B x T x H */
     float          *h_before;      /* backward: the state before each position, B x T x H */
     float          *dp;            /* backward: the gradients of the products of all positions, B x T x G H */
     int64_t        *bound;         /* backward: shard bounds, counted in positions */
@@ -179,13 +183,20 @@ static inline size_t ls__rec_divide(ls__rec *r, const ls_node *n, const ls__cell
     r->count         = ls__rec_part(base, &at, t + 2, sizeof *r->count);
     r->h_row         = ls__rec_part(base, &at, rows * h, sizeof(float));
     if (cell->memory) r->c_row = ls__rec_part(base, &at, rows * h, sizeof(float));
-    r->p = ls__rec_part(base, &at, rows * wide, sizeof(float));
-    r->w = ls__rec_part(base, &at, 1, backward ? ls__gemm_packed_bytes(h, wide) : ls__gemm_packed_bytes(wide, h));
+    r->p               = ls__rec_part(base, &at, rows * wide, sizeof(float));
+    const int64_t late = cell->late * h, early = wide - late;
+    r->w = ls__rec_part(base, &at, 1, backward ? ls__gemm_packed_bytes(h, early) : ls__gemm_packed_bytes(early, h));
+    if (late) {
+        r->w_late =
+            ls__rec_part(base, &at, 1, backward ? ls__gemm_packed_bytes(h, late) : ls__gemm_packed_bytes(late, h));
+        r->late = ls__rec_part(base, &at, rows * h, sizeof(float));
+    }
     if (!backward) return at;
     r->h_before = ls__rec_part(base, &at, rows * t * h, sizeof(float));
-    r->dp       = ls__rec_part(base, &at, rows * t * wide, sizeof(float));
-    r->bound    = ls__rec_part(base, &at, shards + 1, sizeof *r->bound);
-    r->sums     = ls__rec_part(base, &at, (int64_t)ls__column_sums_scratch(wide, shards), sizeof(float));
+    if (late) r->late_before = ls__rec_part(base, &at, rows * t * h, sizeof(float));
+    r->dp    = ls__rec_part(base, &at, rows * t * wide, sizeof(float));
+    r->bound = ls__rec_part(base, &at, shards + 1, sizeof *r->bound);
+    r->sums  = ls__rec_part(base, &at, (int64_t)ls__column_sums_scratch(wide, shards), sizeof(float));
     return at;
 }
 
@@ -200,7 +211,7 @@ static inline int64_t ls__rec_position(const ls__rec *r, int64_t sample, int64_t
     return r->reverse ? ls__rec_length(r, sample) - 1 - step : step;
 }
 
-/* The number of samples with more than `step` positions, of which there are at most `most`. */
+/* The number of samples with more than `step` positions, at most `most`. */
 static inline int64_t ls__rec_active(const ls__rec *r, int64_t step, int64_t most)
 {
     while (most > 0 && ls__rec_length(r, r->order[most - 1]) <= step) most--;
@@ -287,50 +298,84 @@ static inline void ls__rec_clear_padding(const ls__rec *r, float *x, int64_t wid
 /* Least gate values of a position for which threads pay off. */
 enum { LS_REC_PARALLEL = 8192 };
 
+/* The products of the gates of one position, of those that are not late or of the late ones; packs w. */
+static inline ls_gemm ls__rec_forward_product(const ls__rec *r, bool late)
+{
+    const ls_call *c     = r->call;
+    const int64_t  first = late ? r->wide - r->cell->late * r->h : 0;
+    const float   *bias  = c->x[LS_REC_B];
+    ls_gemm        g     = {.n     = late ? r->cell->late * r->h : r->wide - r->cell->late * r->h,
+                            .k     = r->h,
+                            .x     = late ? r->late : r->h_row,
+                            .x_row = r->h,
+                            .x_col = 1,
+                            .w     = (const float *)c->x[LS_REC_W] + first * r->h,
+                            .w_row = 1,
+                            .w_col = r->h,
+                            .y     = r->p + first,
+                            .y_row = r->wide,
+                            .bias  = bias ? bias + first : NULL};
+    ls__gemm_pack(&g, late ? r->w_late : r->w);
+    g.packed_w = late ? r->w_late : r->w;
+    return g;
+}
+
+/* Row i of the state at step `step`. */
+static inline ls__cell_at ls__rec_forward_at(const ls__rec *r, int64_t i, int64_t step)
+{
+    const ls_call *c     = r->call;
+    const int64_t  at    = r->order[i] * r->t + ls__rec_position(r, r->order[i], step);
+    float         *saved = r->cell->saved ? c->y[ls__rec_saved_output(r->cell)] : NULL;
+    return (ls__cell_at){.args    = c->args,
+                         .h       = r->h,
+                         .x       = (const float *)c->x[LS_REC_X] + at * r->wide,
+                         .p       = r->p + i * r->wide,
+                         .h_state = r->h_row + i * r->h,
+                         .c_state = r->cell->memory ? r->c_row + i * r->h : NULL,
+                         .saved   = saved ? saved + at * r->cell->saved * r->h : NULL,
+                         .y       = (float *)c->y[LS_REC_Y] + at * r->h};
+}
+
+/* Computes s h of one position, and the products of the late gates with it. */
+static inline void ls__rec_forward_late(const ls__rec *r, int64_t step, int64_t active, ls_gemm *g)
+{
+#pragma omp parallel for schedule(static) if (active * r->wide >= LS_REC_PARALLEL)
+    for (int64_t i = 0; i < active; i++) {
+        const ls__cell_at at   = ls__rec_forward_at(r, i, step);
+        float            *late = r->late + i * r->h;
+        r->cell->early(&at);
+        V_MAP(r->h, V_PUT(late, V_GET(at.saved) * V_GET(at.h_state)));
+    }
+    g->m = active;
+    ls__gemm(g);
+}
+
 static inline void ls__rec_forward(const ls_call *c, const ls__cell *cell)
 {
-    const ls__rec r    = ls__rec_begin(c, cell, false);
-    const float  *bias = c->x[LS_REC_B];
-    float        *y = c->y[LS_REC_Y], *saved = cell->saved ? c->y[ls__rec_saved_output(cell)] : NULL;
+    const ls__rec r     = ls__rec_begin(c, cell, false);
+    float        *saved = cell->saved ? c->y[ls__rec_saved_output(cell)] : NULL;
     const bool    state = c->x[LS_REC_H0] || c->x[LS_REC_STATE];
-    ls_gemm       g     = {.n     = r.wide,
-                           .k     = r.h,
-                           .x     = r.h_row,
-                           .x_row = r.h,
-                           .x_col = 1,
-                           .w     = c->x[LS_REC_W],
-                           .w_row = 1,
-                           .w_col = r.h,
-                           .y     = r.p,
-                           .y_row = r.wide,
-                           .bias  = bias};
+    ls_gemm       g = ls__rec_forward_product(&r, false), late = {0};
+    if (cell->late) late = ls__rec_forward_product(&r, true);
     ls__rec_gather(&r, c->x[LS_REC_H0], r.h_row);
     if (cell->memory) ls__rec_gather(&r, c->x[LS_REC_C0], r.c_row);
     if (c->x[LS_REC_STATE]) ls__rec_load(&r, 0, r.h_row);
     if (c->x[LS_REC_STATE] && cell->memory) ls__rec_load(&r, 1, r.c_row);
-    ls__gemm_pack(&g, r.w);
-    g.packed_w     = r.w;
     int64_t active = r.rows;
     for (int64_t step = 0; (active = ls__rec_active(&r, step, active)) > 0; step++) {
         g.m = active;
         if (step == 0 && !state) g.k = 0; /* p is the bias */
         ls__gemm(&g);
         g.k = r.h;
+        if (cell->late) ls__rec_forward_late(&r, step, active, &late);
 #pragma omp parallel for schedule(static) if (active * r.wide >= LS_REC_PARALLEL)
         for (int64_t i = 0; i < active; i++) {
-            const int64_t at = r.order[i] * r.t + ls__rec_position(&r, r.order[i], step);
-            cell->forward(&(ls__cell_at){.args    = c->args,
-                                         .h       = r.h,
-                                         .x       = (const float *)c->x[LS_REC_X] + at * r.wide,
-                                         .p       = r.p + i * r.wide,
-                                         .h_state = r.h_row + i * r.h,
-                                         .c_state = cell->memory ? r.c_row + i * r.h : NULL,
-                                         .saved   = saved ? saved + at * cell->saved * r.h : NULL,
-                                         .y       = y + at * r.h});
+            const ls__cell_at at = ls__rec_forward_at(&r, i, step);
+            cell->forward(&at);
         }
         if (step + 1 == r.t) break;
     }
-    ls__rec_clear_padding(&r, y, r.h);
+    ls__rec_clear_padding(&r, c->y[LS_REC_Y], r.h);
     ls__rec_clear_padding(&r, saved, cell->saved * r.h);
     ls__rec_scatter(&r, r.h_row, c->y[LS_REC_LAST], false);
     if (cell->memory) ls__rec_scatter(&r, r.c_row, c->y[LS_REC_LAST_C], false);
@@ -367,96 +412,146 @@ static inline const float *ls__rec_c_before(const ls__rec *r, int64_t sample, in
            ((sample * r->t + ls__rec_position(r, sample, step - 1)) * s + s - 1) * r->h;
 }
 
-/* Computes the gradients of one position of one sample. */
-static inline void ls__rec_backward_at(const ls__rec *r, int64_t row, int64_t step, float *dx, bool add)
+/* Row `row` of the gradients of the state at step `step`. */
+static inline ls__cell_at ls__rec_backward_at(const ls__rec *r, int64_t row, int64_t step)
 {
     const ls_call  *c      = r->call;
     const ls__cell *cell   = r->cell;
     const int64_t   sample = r->order[row], at = sample * r->t + ls__rec_position(r, sample, step);
-    const float    *dy = c->dy[LS_REC_Y] ? c->dy[LS_REC_Y] + at * r->h : NULL;
-    float          *dh = r->h_row + row * r->h, *dp = r->p + row * r->wide, *all = r->dp + at * r->wide;
-    if (dy) V_MAP(r->h, V_PUT(dh, V_GET(dh) + V_GET(dy)));
-    const ls__cell_at cell_at = {
-        .args     = c->args,
-        .h        = r->h,
-        .h_before = ls__rec_before(r, sample, step),
-        .c_before = ls__rec_c_before(r, sample, step),
-        .saved    = cell->saved ? (float *)c->y[ls__rec_saved_output(cell)] + at * cell->saved * r->h : NULL,
-        .y        = (float *)c->y[LS_REC_Y] + at * r->h,
-        .dh       = dh,
-        .dc       = cell->memory ? r->c_row + row * r->h : NULL,
-        .dx       = cell->split ? all : NULL,
-        .dp       = dp};
-    cell->backward(&cell_at); /* with `split`, `all` holds dx until it is copied */
-    if (dx) ls__copy(r->wide, (ls_array){cell->split ? all : dp, LS_F32}, (ls_array){dx + at * r->wide, LS_F32}, add);
-    memcpy(all, dp, (size_t)r->wide * sizeof *all);
+    return (ls__cell_at){.args     = c->args,
+                         .h        = r->h,
+                         .h_before = ls__rec_before(r, sample, step),
+                         .c_before = ls__rec_c_before(r, sample, step),
+                         .saved =
+                             cell->saved ? (float *)c->y[ls__rec_saved_output(cell)] + at * cell->saved * r->h : NULL,
+                         .y  = (float *)c->y[LS_REC_Y] + at * r->h,
+                         .dh = r->h_row + row * r->h,
+                         .dc = cell->memory ? r->c_row + row * r->h : NULL,
+                         .dx = cell->split ? r->dp + at * r->wide : NULL, /* until it is copied to the gradient of x */
+                         .dp = r->p + row * r->wide,
+                         .dlate = cell->late ? r->late + row * r->h : NULL};
 }
 
-/* Computes the gradients of w and b from those of the products. */
-static inline void ls__rec_backward_params(const ls__rec *r)
+/* Copies the gradients of one position of one sample to those of all positions. */
+static inline void ls__rec_keep_gradients(const ls__rec *r, const ls__cell_at *of, int64_t row, int64_t step)
+{
+    const ls_call *c  = r->call;
+    const int64_t  at = r->order[row] * r->t + ls__rec_position(r, r->order[row], step);
+    float         *dx = c->dx[LS_REC_X];
+    if (dx) ls__copy(r->wide, ls__f32(of->dx ? of->dx : of->dp), ls__f32(dx + at * r->wide), c->add[LS_REC_X]);
+    memcpy(r->dp + at * r->wide, of->dp, (size_t)r->wide * sizeof *dx);
+}
+
+/* Computes dw of `gates` gates from gate `first` on, which multiply w with x, B x T x H. */
+static inline void ls__rec_backward_weight(const ls__rec *r, int64_t first, int64_t gates, const float *x)
 {
     const ls_call *c = r->call;
-#pragma omp parallel for schedule(static) if (r->rows * r->t * r->h >= LS_MAP_PARALLEL)
-    for (int64_t b = 0; b < r->rows; b++) {
-        const int64_t length = ls__rec_length(r, b);
-        for (int64_t step = 0; step < length; step++) {
-            const float *from = ls__rec_before(r, b, step);
-            float       *to   = r->h_before + (b * r->t + ls__rec_position(r, b, step)) * r->h;
-            if (from)
-                memcpy(to, from, (size_t)r->h * sizeof *to);
-            else
-                memset(to, 0, (size_t)r->h * sizeof *to);
-        }
-        memset(r->h_before + (b * r->t + length) * r->h, 0, (size_t)((r->t - length) * r->h) * sizeof(float));
-    }
-    for (int k = 0; c->dx[LS_REC_W] && k < c->groups; k++) {
+    for (int k = 0; gates && k < c->groups; k++) {
         const ls_group *group = &c->group[k];
-        const int64_t   first = c->bound[group->first] * r->t;
-        for (int s = 0; s <= group->shards; s++) r->bound[s] = c->bound[group->first + s] * r->t - first;
-        ls__gemm(&(ls_gemm){.m      = r->wide,
+        const int64_t   begin = c->bound[group->first] * r->t;
+        for (int s = 0; s <= group->shards; s++) r->bound[s] = c->bound[group->first + s] * r->t - begin;
+        ls__gemm(&(ls_gemm){.m      = gates * r->h,
                             .n      = r->h,
                             .k      = r->bound[group->shards],
-                            .x      = r->dp + first * r->wide,
+                            .x      = r->dp + begin * r->wide + first * r->h,
                             .x_row  = 1,
                             .x_col  = r->wide,
-                            .w      = r->h_before + first * r->h,
+                            .w      = x + begin * r->h,
                             .w_row  = r->h,
                             .w_col  = 1,
-                            .y      = ls__group_grad(c, LS_REC_W, k),
+                            .y      = ls__group_grad(c, LS_REC_W, k) + first * r->h * r->h,
                             .y_row  = r->h,
                             .add    = ls__group_add(c, LS_REC_W, k),
                             .splits = group->shards,
                             .bound  = r->bound});
     }
+}
+
+/* Writes what the gates of sample b multiply w with, for all positions. */
+static inline void ls__rec_inputs_of(const ls__rec *r, int64_t b)
+{
+    const int64_t length = ls__rec_length(r, b);
+    for (int64_t step = 0; step < length; step++) {
+        const float  *from = ls__rec_before(r, b, step);
+        const int64_t at   = b * r->t + ls__rec_position(r, b, step);
+        float        *to   = r->h_before + at * r->h;
+        if (from)
+            memcpy(to, from, (size_t)r->h * sizeof *to);
+        else
+            memset(to, 0, (size_t)r->h * sizeof *to);
+        if (!r->cell->late) continue;
+        const float *s = (const float *)r->call->y[ls__rec_saved_output(r->cell)] + at * r->cell->saved * r->h;
+        V_MAP(r->h, V_PUT(r->late_before + at * r->h, V_GET(s) * V_GET(to)));
+    }
+    const int64_t end = (b * r->t + length) * r->h, padding = (r->t - length) * r->h;
+    memset(r->h_before + end, 0, (size_t)padding * sizeof(float));
+    if (r->cell->late) memset(r->late_before + end, 0, (size_t)padding * sizeof(float));
+}
+
+/* Computes the gradients of w and b from those of the products. */
+static inline void ls__rec_backward_params(const ls__rec *r)
+{
+    const ls_call *c    = r->call;
+    const int64_t  late = r->cell->late, early = r->cell->gates - late;
+#pragma omp parallel for schedule(static) if (r->rows * r->t * r->h >= LS_MAP_PARALLEL)
+    for (int64_t b = 0; b < r->rows; b++) ls__rec_inputs_of(r, b);
+    if (c->dx[LS_REC_W]) {
+        ls__rec_backward_weight(r, 0, early, r->h_before);
+        ls__rec_backward_weight(r, early, late, r->late_before);
+    }
     if (c->dx[LS_REC_B]) ls__column_sums(c, LS_REC_B, r->t, r->wide, (ls_array){r->dp, LS_F32}, (ls_array){0}, r->sums);
+}
+
+/* The product dp w of one position, of the gates that are not late or of the late ones; packs w. */
+static inline ls_gemm ls__rec_backward_product(const ls__rec *r, bool late)
+{
+    const int64_t count = r->cell->late * r->h, first = late ? r->wide - count : 0;
+    ls_gemm       g = {.n     = r->h,
+                       .k     = late ? count : r->wide - count,
+                       .x     = r->p + first,
+                       .x_row = r->wide,
+                       .x_col = 1,
+                       .w     = (const float *)r->call->x[LS_REC_W] + first * r->h,
+                       .w_row = r->h,
+                       .w_col = 1,
+                       .y     = late ? r->late : r->h_row,
+                       .y_row = r->h,
+                       .add   = !late && r->cell->direct};
+    ls__gemm_pack(&g, late ? r->w_late : r->w);
+    g.packed_w = late ? r->w_late : r->w;
+    return g;
 }
 
 static inline void ls__rec_backward(const ls_call *c, const ls__cell *cell)
 {
     const ls__rec r = ls__rec_begin(c, cell, true);
-    ls_gemm       g = {.n     = r.h,
-                       .k     = r.wide,
-                       .x     = r.p,
-                       .x_row = r.wide,
-                       .x_col = 1,
-                       .w     = c->x[LS_REC_W],
-                       .w_row = r.h,
-                       .w_col = 1,
-                       .y     = r.h_row,
-                       .y_row = r.h,
-                       .add   = cell->direct};
+    ls_gemm       g = ls__rec_backward_product(&r, false), late = {0};
+    if (cell->late) late = ls__rec_backward_product(&r, true);
     ls__rec_gather(&r, c->dy[LS_REC_LAST], r.h_row);
     if (cell->memory) ls__rec_gather(&r, c->dy[LS_REC_LAST_C], r.c_row);
-    ls__gemm_pack(&g, r.w);
-    g.packed_w = r.w;
     ls__rec_clear_padding(&r, r.dp, r.wide);
     if (!c->add[LS_REC_X]) ls__rec_clear_padding(&r, c->dx[LS_REC_X], r.wide);
     for (int64_t step = r.t - 1; step >= 0; step--) {
         const int64_t active = ls__rec_active(&r, step, r.rows);
         if (active == 0) continue;
 #pragma omp parallel for schedule(static) if (active * r.wide >= LS_REC_PARALLEL)
-        for (int64_t i = 0; i < active; i++) ls__rec_backward_at(&r, i, step, c->dx[LS_REC_X], c->add[LS_REC_X]);
-        g.m = active;
+        for (int64_t i = 0; i < active; i++) {
+            const ls__cell_at at = ls__rec_backward_at(&r, i, step);
+            const float      *dy = c->dy[LS_REC_Y] ? c->dy[LS_REC_Y] + (at.y - (float *)c->y[LS_REC_Y]) : NULL;
+            if (dy) V_MAP(r.h, V_PUT(at.dh, V_GET(at.dh) + V_GET(dy)));
+            cell->backward(&at);
+            if (!cell->late) ls__rec_keep_gradients(&r, &at, i, step);
+        }
+        late.m = g.m = active;
+        if (cell->late) {
+            ls__gemm(&late);
+#pragma omp parallel for schedule(static) if (active * r.wide >= LS_REC_PARALLEL)
+            for (int64_t i = 0; i < active; i++) {
+                const ls__cell_at at = ls__rec_backward_at(&r, i, step);
+                cell->backward_late(&at);
+                ls__rec_keep_gradients(&r, &at, i, step);
+            }
+        }
         if (step > 0 || c->dx[LS_REC_H0]) ls__gemm(&g);
     }
     ls__rec_scatter(&r, r.h_row, c->dx[LS_REC_H0], c->add[LS_REC_H0]);
@@ -470,15 +565,20 @@ static inline double ls__rec_flops(const ls_node *n)
     return (double)ls__numel(n->in[LS_REC_X]) * (2.0 * (double)n->in[LS_REC_W]->dim[1] + 10);
 }
 
-/* Defines the functions of a descriptor for a cell. */
+/* Defines the functions of a descriptor for a cell; `cell` may depend on `args`, the attributes. */
 #define LS_RECURRENT_FUNCTIONS(cell)                                                                                   \
-    static ls_status infer(ls_node *n) { return ls__rec_infer(n, &(cell)); }                                           \
-    static void      forward(const ls_call *c) { ls__rec_forward(c, &(cell)); }                                        \
-    static void      backward(const ls_call *c) { ls__rec_backward(c, &(cell)); }                                      \
+    static const ls__cell *cell_of(const ls_recurrent_args *args)                                                      \
+    {                                                                                                                  \
+        (void)args;                                                                                                    \
+        return cell;                                                                                                   \
+    }                                                                                                                  \
+    static ls_status infer(ls_node *n) { return ls__rec_infer(n, cell_of(n->args)); }                                  \
+    static void      forward(const ls_call *c) { ls__rec_forward(c, cell_of(c->args)); }                               \
+    static void      backward(const ls_call *c) { ls__rec_backward(c, cell_of(c->args)); }                             \
     static size_t    scratch(const ls_node *n, int64_t rows, int shards, int threads, bool back)                       \
     {                                                                                                                  \
         (void)threads;                                                                                                 \
-        return ls__rec_scratch(n, &(cell), rows, shards, back);                                                        \
+        return ls__rec_scratch(n, cell_of(n->args), rows, shards, back);                                               \
     }
 
 /* The members of a descriptor that all recurrences share. */

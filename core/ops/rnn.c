@@ -27,7 +27,7 @@ static void cell_backward(const ls__cell_at *at)
 
 static const ls__cell cell = {.gates = 1, .forward = cell_forward, .backward = cell_backward};
 
-LS_RECURRENT_FUNCTIONS(cell)
+LS_RECURRENT_FUNCTIONS(&cell)
 
 LS_OP(rnn) = {
     LS_RECURRENT_OP,

@@ -45,7 +45,7 @@ static int compare(const void *x, const void *y)
 /* Returns the FLOPs of an instruction per sample.  A backward without a gradient of its input needs half. */
 static double flops_of(const ls_instr *i)
 {
-    bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0;
+    bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0 && !i->deferred;
     return half ? i->flops / 2 : i->flops;
 }
 

@@ -23,11 +23,10 @@ int ls_layer_rows(const ls_run *run, ls_arena *memory, ls_layer_row **rows)
     *rows                = ls_arena_alloc(memory, (size_t)g->nodes * sizeof **rows);
     for (int k = 0; k < g->nodes; k++) {
         const ls_node *n     = g->node[k];
-        const ls_op   *op    = ls__op(n);
         const char    *layer = ls__layer_name(n, memory);
         ls_layer_row  *row   = &(*rows)[k];
-        *row                 = (ls_layer_row){.name = layer ? layer : "", .op = op->name, .out = n->out[0]};
-        row->flops           = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+        *row                 = (ls_layer_row){.name = layer ? layer : "", .op = ls__op(n)->name, .out = n->out[0]};
+        row->flops           = ls__node_flops(n);
         for (int i = 0; i < n->ins; i++) {
             const ls_tensor *t = n->in[i];
             if (!t || t->role != LS_ROLE_PARAM || seen[t->index]) continue;

@@ -250,9 +250,78 @@ static void messages(void **state)
     }
 }
 
+/* ---- cells ------------------------------------------------------------------------------------------------------- */
+
+typedef ls_tensor *layer_fn(ls_recurrent_layer l, ls_where where);
+typedef ls_tensor *cell_fn(ls_cell_layer l, ls_where where);
+
+/* Two layers of cells in a loop give the results of a recurrent layer with the same parameters, to rounding. */
+static void cells_in_a_loop_are_the_layer(void **state)
+{
+    enum { T = 5, I = 3, HIDDEN = 7, ROWS = 4 };
+    static const struct {
+        layer_fn *layer;
+        cell_fn  *cell;
+        bool      lstm, relu, reset_before;
+    } kinds[] = {{ls__rnn, ls__rnn_cell, .relu = false},
+                 {ls__rnn, ls__rnn_cell, .relu = true},
+                 {ls__lstm, ls__lstm_cell, .lstm = true},
+                 {ls__gru, ls__gru_cell, .relu = false},
+                 {ls__gru, ls__gru_cell, .reset_before = true}};
+    float x_data[ROWS * T * I];
+    golden_fill("x", ROWS * T * I, 2, x_data);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        ls_graph          *g   = ls_graph_new();
+        ls_tensor         *x   = ls_input(g, "x", LS_F32, T, I), *out[2];
+        ls_recurrent_layer all = {.g = g, .name = "rnn", .x = x, .hidden = HIDDEN, .layers = 2};
+        ls_cell_layer      one = {.g = g, .name = "rnn", .hidden = HIDDEN};
+        all.no_bias = one.no_bias = k % 2;
+        all.relu = one.relu = kinds[k].relu;
+        all.reset_before = one.reset_before = kinds[k].reset_before;
+        out[0]                              = kinds[k].layer(all, LS_HERE);
+        ls_loop *l                          = ls_loop_begin(g);
+        one.x                               = ls_loop_step(l, x);
+        for (one.layer = 0; one.layer < 2; one.layer++) {
+            ls_tensor *c0 = kinds[k].lstm ? ls_loop_zeros(l, HIDDEN) : NULL, *c = c0;
+            one.h = ls_loop_zeros(l, HIDDEN);
+            one.c = c ? &c : NULL;
+            one.x = kinds[k].cell(one, LS_HERE);
+            ls_loop_next(l, one.h, one.x);
+            if (c) ls_loop_next(l, c0, c);
+        }
+        out[1] = ls_loop_stack(l, one.x);
+        ls_loop_end(l);
+        assert_ok(ls_graph_status(g));
+        ls_params *params;
+        ls_model  *m;
+        assert_ok(ls_params_new(&params, g, 1));
+        assert_int_equal(ls_params_count(params), all.no_bias ? 4 : 8);
+        assert_ok(ls_model_new(&m, g, params, out, 2, ROWS));
+        const ls_batch batch = {.inputs = 1, .name = {"x"}, .data = {x_data}, .rows = ROWS, .global_rows = ROWS};
+        assert_ok(ls_model_run(m, &batch));
+        for (int i = 0; i < ROWS * T * HIDDEN; i++)
+            if (!(fabsf(ls_model_output(m, 0)[i] - ls_model_output(m, 1)[i]) < 1e-6f))
+                fail_msg("cell %zu: [%d] is %g, expected %g", k, i, (double)ls_model_output(m, 1)[i],
+                         (double)ls_model_output(m, 0)[i]);
+        ls_model_free(m);
+        ls_params_free(params);
+        ls_graph_free(g);
+    }
+}
+
+static void a_cell_of_the_wrong_shape_is_refused(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "x", LS_F32, 3), *h = ls_input(g, "h", LS_F32, 4);
+    ls_lstm_cell(g, "cell", x, 4, .h = h);
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "a state B x hidden and c");
+    ls_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(as_pytorch), cmocka_unit_test(cached_bits),
-                                       cmocka_unit_test(messages)};
+                                       cmocka_unit_test(messages), cmocka_unit_test(cells_in_a_loop_are_the_layer),
+                                       cmocka_unit_test(a_cell_of_the_wrong_shape_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
