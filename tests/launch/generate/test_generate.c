@@ -84,6 +84,19 @@ static void test_training_text(void **state)
     expect_text("the quick brown fox jumps over the lazy dog. \n");
 }
 
+/* A tokenizer of words: the end of a line does not end the text. */
+static void test_lines_of_words(void **state)
+{
+    (void)state;
+    FILE *f = fopen("lines", "w");
+    for (int i = 0; i < 400; i++) fputs("the quick brown fox\njumps over the lazy dog\n", f);
+    fclose(f);
+    assert_int_equal(run("data import text lines words --tokenizer words"), 0);
+    assert_int_equal(run("train small.yaml data.path=words run.dir=w train.max_steps=60"), 0);
+    assert_int_equal(run("generate w --prompt 'the quick' --max-tokens 12 --temperature 0"), 0);
+    expect_text("the quick brown fox \njumps over the lazy dog \nthe quick brown \n");
+}
+
 static void test_seeds_and_ids(void **state)
 {
     (void)state;
@@ -211,10 +224,13 @@ static void test_hugging_face_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranks_threads_and_cache), cmocka_unit_test(test_training_text),
-        cmocka_unit_test(test_seeds_and_ids),           cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_without_a_prompt),        cmocka_unit_test(test_missing_or_wrong_tokenizer),
-        cmocka_unit_test(test_hugging_face_folder)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranks_threads_and_cache),
+                                       cmocka_unit_test(test_training_text),
+                                       cmocka_unit_test(test_lines_of_words),
+                                       cmocka_unit_test(test_seeds_and_ids),
+                                       cmocka_unit_test(test_bad_input),
+                                       cmocka_unit_test(test_without_a_prompt),
+                                       cmocka_unit_test(test_missing_or_wrong_tokenizer),
+                                       cmocka_unit_test(test_hugging_face_folder)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
