@@ -202,6 +202,15 @@ static void a_text_is_imported_by_its_tokenizer(void **state)
     assert_int_equal(resolve_text("bpe", 258, path[2]), LS_OK);
     assert_int_equal(resolve_text("bpe", 260, path[3]), LS_OK);
     assert_int_equal(resolve_text(path[3], 0, path[4]), LS_OK); /* the tokenizer of another data set */
+    const ls_text_choice words[] = {{"words", 0, 0, false}, {"words", 0, 2, false}, {"words", 0, 2, true}};
+    static const int     size[]  = {2 + 13, 2 + 1, 2 + 3}; /* "be,"; lower-cased also "to", "is" */
+    put_text("To be, or not to be, that Is the is\nquestion: whether 'tis\nnobler\n");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ls_data_resolve("shakespeare", &words[i], path[5], LS_DATA_PATH), LS_OK);
+        assert_int_equal(ls_tokenizer_load(&t, path[5]), LS_OK);
+        assert_int_equal(ls_tokenizer_size(t), size[i]);
+        ls_tokenizer_free(t);
+    }
     put_text("nothing will come of nothing: speak again");
     assert_int_equal(resolve_text(NULL, 0, path[5]), LS_OK);
     for (int i = 0; i < 6; i++)
