@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep translate`: translates the lines of a file or of standard input with a trained model. */
+ * `lockstep translate`: translates the lines of a file or of standard input with a trained model.  `lockstep score`:
+ * the probability that the model gives to the translations of a file. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ static ls_status read_all(const char *path, char **text, size_t *bytes)
     FILE       *f        = standard ? stdin : fopen(path, "r");
     size_t      room = 0, got = 1;
     bool        memory = true;
-    LS_CHECK(f, LS_ERR_USAGE, "translate: %s: %s", path, strerror(errno));
+    LS_CHECK(f, LS_ERR_USAGE, "%s: %s", path, strerror(errno));
     for (*bytes = 0; got && memory && *bytes <= MAX_BYTES; *bytes += got) {
         if (*bytes + PIECE + 1 > room) {
             char *more = realloc(*text, room = 2 * room + PIECE + 1);
@@ -77,8 +78,8 @@ static ls_status read_all(const char *path, char **text, size_t *bytes)
     }
     const bool failed = ferror(f);
     if (!standard) fclose(f);
-    LS_CHECK(!failed, LS_ERR_DATA, "translate: %s: cannot be read: %s", name, strerror(errno));
-    LS_CHECK(memory && *bytes <= MAX_BYTES, LS_ERR_DATA, "translate: %s: expected at most %d bytes", name, MAX_BYTES);
+    LS_CHECK(!failed, LS_ERR_DATA, "%s: cannot be read: %s", name, strerror(errno));
+    LS_CHECK(memory && *bytes <= MAX_BYTES, LS_ERR_DATA, "%s: expected at most %d bytes", name, MAX_BYTES);
     return LS_OK;
 }
 
@@ -88,14 +89,14 @@ static ls_status cut(lines *l, const char *path, size_t bytes)
     size_t room = 1;
     for (size_t i = 0; i < bytes; i++) room += l->text[i] == '\n';
     l->line = calloc(room, sizeof *l->line);
-    LS_CHECK(l->line, LS_ERR_ENV, "translate: no memory for %zu lines", room);
+    LS_CHECK(l->line, LS_ERR_ENV, "%s: no memory for %zu lines", path, room);
     for (size_t at = 0; at < bytes;) {
         char  *from = l->text + at, *end = memchr(from, '\n', bytes - at);
         size_t n = end ? (size_t)(end - from) : bytes - at;
         at += n + 1;
         if (n && from[n - 1] == '\r') n--;
         from[n] = 0;
-        LS_CHECK(strlen(from) == n, LS_ERR_DATA, "translate: %s: line %lld: expected text, found a zero byte", path,
+        LS_CHECK(strlen(from) == n, LS_ERR_DATA, "%s: line %lld: expected text, found a zero byte", path,
                  (long long)l->count + 1);
         l->line[l->count++] = from;
     }
@@ -109,7 +110,7 @@ static ls_status read_lines(ls_run *run, const char *path, lines *l)
     LS_TRY_COLLECTIVE(run, run->is_root ? read_all(path, &l->text, &bytes) : LS_OK);
     LS_TRY(ls_comm_bcast(run->comm, &bytes, sizeof bytes, 0));
     if (!run->is_root) l->text = malloc(bytes + 1);
-    LS_TRY_COLLECTIVE(run, l->text ? LS_OK : LS_FAIL(LS_ERR_ENV, "translate: no memory for %zu bytes", bytes));
+    LS_TRY_COLLECTIVE(run, l->text ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory for %zu bytes", path, bytes));
     LS_TRY(ls_comm_bcast(run->comm, l->text, bytes, 0));
     LS_TRY_COLLECTIVE(run, cut(l, path, bytes));
     return LS_OK;
@@ -134,18 +135,70 @@ static ls_status translate(ls_run *run, const ls_args *args, lines *l)
     return LS_OK;
 }
 
-static ls_status run_translate(int argc, char **argv)
+/* ---- score ------------------------------------------------------------------------------------------------------- */
+
+typedef struct scores {
+    bool    tokens; /* print the log-probability of each token */
+    double  log_p;
+    int64_t count; /* tokens, end tokens included */
+} scores;
+
+static ls_status print_score(const ls_translated *t, void *context)
+{
+    scores       *s = context;
+    const int64_t n = t->token_log_p ? t->tokens + 1 : 0; /* 0: the source is empty */
+    s->log_p += t->log_p;
+    s->count += n;
+    printf("%.6f %lld", t->log_p, (long long)n);
+    for (int64_t i = 0; i < n && s->tokens; i++) printf(" %.6f", t->token_log_p[i]);
+    printf("\n");
+    LS_CHECK(!ferror(stdout), LS_ERR_ENV, "standard output: cannot write: %s", strerror(errno));
+    return LS_OK;
+}
+
+static ls_status score(ls_run *run, const ls_args *args, lines l[2])
+{
+    scores out = {.tokens = ls_args_option(args, "tokens") != NULL};
+    LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
+    for (int i = 0; i < 2; i++) LS_TRY(read_lines(run, args->positional[1 + i], &l[i]));
+    LS_TRY_COLLECTIVE(run, l[0].count == l[1].count
+                               ? LS_OK
+                               : LS_FAIL(LS_ERR_DATA, "%s: expected %lld lines, as many as %s has, found %lld",
+                                         args->positional[2], (long long)l[0].count, args->positional[1],
+                                         (long long)l[1].count));
+    LS_TRY(ls_run_translate(run, &(ls_translate_options){.lines   = l[0].count,
+                                                         .line    = l[0].line,
+                                                         .prefix  = l[1].line,
+                                                         .score   = true,
+                                                         .each    = print_score,
+                                                         .context = &out}));
+    if (!run->is_root) return LS_OK;
+    fflush(stdout);
+    fprintf(stderr, "%lld lines, log P %.3f, perplexity %.3f per token (%lld tokens, end tokens included)\n",
+            (long long)l[0].count, out.log_p, exp(-out.log_p / fmax((double)out.count, 1)), (long long)out.count);
+    return LS_OK;
+}
+
+/* ---- the commands ------------------------------------------------------------------------------------------------ */
+
+/* Runs `translate` or `score` with room for the lines of two files. */
+static ls_status run_on_lines(int argc, char **argv, ls_status (*command)(ls_run *, const ls_args *, lines *))
 {
     ls_run    run;
     ls_args   args;
-    lines     l      = {0};
+    lines     l[2]   = {{0}, {0}};
     ls_status status = ls_command_start(&run, &args, argc, argv);
-    if (status == LS_OK) status = translate(&run, &args, &l);
-    free(l.line);
-    free(l.text);
+    if (status == LS_OK) status = command(&run, &args, l);
+    for (int i = 0; i < 2; i++) {
+        free(l[i].line);
+        free(l[i].text);
+    }
     ls_command_finish(&run, status);
     return status;
 }
+
+static ls_status run_translate(int argc, char **argv) { return run_on_lines(argc, argv, translate); }
+static ls_status run_score(int argc, char **argv) { return run_on_lines(argc, argv, score); }
 
 const ls_command ls__command_translate = {
     .name      = "translate",
@@ -173,4 +226,18 @@ const ls_command ls__command_translate = {
                           {"max-ratio", "R", "a translation has at most R x tokens of its line + 10 tokens; default 2"},
                           {"batch", "N", "lines that a rank translates together; default 64"}, LS_PRECISION_OPTION),
     .run     = run_translate,
+};
+
+const ls_command ls__command_score = {
+    .name      = "score",
+    .arguments = "RUN SOURCE TARGET",
+    .text      = "print the probabilities that a model gives to translations",
+    .help =
+        "RUN is the run directory of a model of translation, or one of its checkpoints.  Line i of TARGET is a "
+        "translation of line i\n"
+        "of SOURCE.  Prints for each line the sum of the log-probabilities of its tokens, and the number of tokens, "
+        "end token\n"
+        "included; an empty source has 0 tokens.",
+    .options = LS_OPTIONS({"tokens", NULL, "print the log-probability of each token as well"}, LS_PRECISION_OPTION),
+    .run     = run_score,
 };

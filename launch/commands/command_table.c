@@ -12,6 +12,7 @@
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \
     COMMAND(translate)                                                                                                 \
+    COMMAND(score)                                                                                                     \
     COMMAND(bleu)                                                                                                      \
     COMMAND(explain)                                                                                                   \
     COMMAND(data_import_images)                                                                                        \

@@ -64,6 +64,7 @@ static ls_status append(job *j, int64_t line, int place, const ls_translation *t
 
 static int64_t most_tokens(const job *j, int64_t line)
 {
+    if (j->options.score) return j->prefix[line].count; /* its last token, -1, stands for the end token */
     const double most = j->options.max_ratio * (double)j->source[line].count + (double)j->options.max_extra;
     return most < 1 ? 1 : most > MAX_TOKENS ? MAX_TOKENS : (int64_t)most;
 }
@@ -250,6 +251,8 @@ static ls_status new_job(job *j, ls_run *run, const ls_translate_options *option
              "translate: expected at most as many translations of a line as the beam, %d, "
              "found %d",
              o->beam, o->best);
+    if (o->score) o->beam = o->best = 1;
+    LS_CHECK(!o->score || o->prefix, LS_ERR_USAGE, "translate: score: expected a translation of each line, found none");
     LS_CHECK(o->batch >= 1 && o->batch <= WINDOW, LS_ERR_USAGE, "translate: batch: expected 1 to %d lines, found %lld",
              WINDOW, (long long)o->batch);
     LS_CHECK(o->min_tokens >= 0, LS_ERR_USAGE, "translate: min_tokens: expected at least 0, found %lld",

@@ -6,6 +6,8 @@
  * ranks; messages. */
 #define RUN "train ./tiny.yaml data.path=pairs log.every=1 checkpoint.every=4 "
 #define STEPS 30
+#include <math.h>
+
 #include "tests/launch/train_runs.h"
 
 static const char *const models[] = {
@@ -149,6 +151,36 @@ static void translations_have_the_same_bytes(void **state)
     }
 }
 
+/* The scores of the translations of `translate --scores` are those that it prints. */
+static void scores_are_those_of_the_search(void **state)
+{
+    (void)state;
+    for (int m = 0; m < 2; m++) {
+        char *best = NULL, *scores = NULL, *tokens = NULL;
+        use_model(m);
+        same_output("translate reference test.src --beam 3 --scores", 0, &best);
+        assert_int_equal(run("translate reference test.src --beam 3"), 0);
+        assert_int_equal(system("cp out hypothesis"), 0);
+        same_output("score reference test.src hypothesis", 0, &scores);
+        same_output("score reference test.src hypothesis", 3, &scores);
+        same_output("score reference test.src hypothesis --tokens", 2, &tokens);
+        const char *x = best, *y = scores, *z = tokens;
+        for (int i = 0; i < 50; i++) {
+            double sum = 0, searched = strtod(strstr(x, "log_p= ") + 7, NULL), log_p = strtod(y, (char **)&y);
+            long   n = strtol(y, (char **)&y, 10);
+            assert_true(fabs(searched - log_p) < 1e-3);
+            assert_true(fabs(strtod(z, (char **)&z) - log_p) < 1e-5);
+            assert_int_equal(strtol(z, (char **)&z, 10), n);
+            for (long k = 0; k < n; k++) sum += strtod(z, (char **)&z);
+            assert_true(fabs(sum - log_p) < 1e-4);
+            x = strchr(x, '\n') + 1;
+        }
+        free(best);
+        free(scores);
+        free(tokens);
+    }
+}
+
 static void messages(void **state)
 {
     static const struct {
@@ -156,6 +188,8 @@ static void messages(void **state)
         int         code;
     } table[] = {{"translate reference lines --beam 0", "--beam: expected", 2},
                  {"translate reference lines --n-best 6", "--n-best: expected at most --beam, 5, found 6", 2},
+                 {"score reference lines zero", "zero: line 2: expected text, found a zero byte", 3},
+                 {"score reference lines test.tgt", "test.tgt: expected 1 lines, as many as lines has, found 50", 3},
                  {"translate reference missing", "missing: No such file", 2},
                  {"translate reference zero", "line 2: expected text, found a zero byte", 3},
                  {"translate reference long", "line 1: expected fewer than 1024 tokens", 3},
@@ -184,6 +218,7 @@ int main(void)
         cmocka_unit_test(survives_kill_9_in_mid_epoch),
         cmocka_unit_test(evaluations_have_bleu),
         cmocka_unit_test(translations_have_the_same_bytes),
+        cmocka_unit_test(scores_are_those_of_the_search),
         cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, make_pairs, tear_down);
