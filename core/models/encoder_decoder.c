@@ -46,6 +46,21 @@ ls_tensor *ls__translation_memory(const ls_translation_inputs *in, ls_tensor *va
     return e->memory[e->memories++] = ls_input(in->g, name, LS_F32, in->source_width, width);
 }
 
+ls_tensor *ls__translation_carry(const ls_translation_inputs *in, ls_tensor *value, int64_t width)
+{
+    if (in->part == LS_WHOLE_TRANSLATION) return value;
+    ls_encoder_output *e = in->encoded;
+    if (e->carries == LS_MAX_CARRIES)
+        return ls__graph_fail(in->g, LS_HERE, "decoder: expected at most %d values from position to position",
+                              LS_MAX_CARRIES);
+    if (in->part == LS_ENCODER) {
+        e->carry[e->carries++] = value;
+        return NULL;
+    }
+    const char *name              = ls_arena_printf(in->g->arena, "carry%d", e->carries);
+    return e->carry[e->carries++] = ls_input(in->g, name, LS_F32, width);
+}
+
 ls_tensor *ls__translation_output(const ls_translation_inputs *in, ls_tensor *x, ls_tensor *w)
 {
     if (!in->target) return ls_linear_op(x, w);

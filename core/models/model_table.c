@@ -127,7 +127,9 @@ static const ls_field seq2seq_fields[] = {LS_FIELD_OF(ls__rnn_cells, ls_seq2seq_
                                           SEQ2SEQ(INT64, embedding),
                                           SEQ2SEQ(BOOL, bidirectional),
                                           SEQ2SEQ(BOOL, reverse),
+                                          SEQ2SEQ(BOOL, reset_before),
                                           LS_FIELD_OF(ls__attention_scores, ls_seq2seq_args, attention),
+                                          SEQ2SEQ(BOOL, input_feed),
                                           SEQ2SEQ(FLOAT, dropout),
                                           SEQ2SEQ(BOOL, tied),
                                           {0}};
@@ -177,7 +179,8 @@ const ls_model_entry ls__model_table[] = {
     GPT_ENTRY("gpt2-xl", "GPT-2, 1,558 million: 48 layers, 25 heads, 1,600 wide", build_gpt2_xl),
     {"transformer", "encoder-decoder for translation (Vaswani 2017)", sizeof(ls_transformer_args), transformer_fields,
      build_transformer, .kind = LS_TRANSLATION_MODEL},
-    {"seq2seq", "recurrent encoder-decoder for translation (Sutskever 2014), with attention (Luong 2015)",
+    {"seq2seq",
+     "recurrent encoder-decoder for translation (Sutskever 2014), with attention (Bahdanau 2014, Luong 2015)",
      sizeof(ls_seq2seq_args), seq2seq_fields, build_seq2seq, .kind = LS_TRANSLATION_MODEL},
     {0},
 };

@@ -162,13 +162,15 @@ ls_tensor *ls__rnn_lm(ls_rnn_lm_args args);
  * generated. */
 typedef enum ls_translation_part { LS_WHOLE_TRANSLATION, LS_ENCODER, LS_DECODER } ls_translation_part;
 
-/* The values that an encoder passes to a decoder, each B x ...  As the part LS_ENCODER a model sets them.  As the part
- * LS_DECODER it has an input "memory0", "memory1", ... for each memory, and the states of its layers in this order. */
-enum { LS_MAX_MEMORIES = 24 };
+/* The values between the parts, each B x ...  As the part LS_ENCODER a model sets the memories, which the decoder reads
+ * at each position, and the carries: values that the decoder hands from one position to the next, here their first
+ * values, NULL for zeros.  As the part LS_DECODER it has an input "memory0", "carry0", ... for each of them, and sets
+ * `next`, the carries after a position.  It may have states as well (ls_state), which begin with zeros. */
+enum { LS_MAX_MEMORIES = 24, LS_MAX_CARRIES = 20 };
 typedef struct ls_encoder_output {
-    int        memories, states;
+    int        memories, carries;
     ls_tensor *memory[LS_MAX_MEMORIES];
-    ls_tensor *state[LS_MAX_MEMORIES]; /* initial values of the decoder's states; none: zeros */
+    ls_tensor *carry[LS_MAX_CARRIES], *next[LS_MAX_CARRIES];
 } ls_encoder_output;
 
 /* The arguments that all models of translation begin with.  Tokens are B x T of int32, lengths B of int32. */
@@ -206,15 +208,15 @@ typedef struct ls_transformer_args {
 ls_tensor *ls__transformer_model(ls_transformer_args args);
 
 #define LS_ATTENTION_SCORE_LIST(X)                                                                                     \
-    X(LS_ATTENTION_NONE, "none")       /* no attention (Sutskever 2014) */                                             \
-    X(LS_ATTENTION_DOT, "dot")         /* Luong 2015: h . m */                                                         \
-    X(LS_ATTENTION_GENERAL, "general") /* Luong 2015: h . W m */                                                       \
-    X(LS_ATTENTION_CONCAT, "concat")   /* Luong 2015: v . tanh(W [h; m]) */
+    X(LS_ATTENTION_NONE, "none")         /* no attention (Sutskever 2014) */                                           \
+    X(LS_ATTENTION_ADDITIVE, "additive") /* Bahdanau 2014: v . tanh(W_a s + U_a m), s the state before */              \
+    X(LS_ATTENTION_DOT, "dot")           /* Luong 2015: h . m */                                                       \
+    X(LS_ATTENTION_GENERAL, "general")   /* Luong 2015: h . W m */                                                     \
+    X(LS_ATTENTION_CONCAT, "concat")     /* Luong 2015: v . tanh(W [h; m]) */
 typedef enum ls_attention_score { LS_ENUMERATORS(LS_ATTENTION_SCORE_LIST) } ls_attention_score;
 
-/* A recurrent encoder and decoder, with attention to the encoder's outputs m after each step of the decoder (Luong
- * 2015): a = softmax(score(h, m)), h' = tanh(W [sum a m; h]), logits = W_s h'.  The decoder begins with the last
- * states of the encoder: copied, or of a bidirectional one h = tanh(W [forward; backward]) and c = W' [...]. */
+/* A recurrent encoder and decoder; core/models/seq2seq.c has the equations.  With dot, general and concat the decoder
+ * attends to the encoder's outputs after each step (Luong 2015), with additive before it (Bahdanau 2014). */
 typedef struct ls_seq2seq_args {
     ls_translation_inputs in;
     ls_rnn_cell           cell;
@@ -224,9 +226,11 @@ typedef struct ls_seq2seq_args {
     int64_t               embedding;     /* 0: hidden */
     bool                  bidirectional; /* encoder */
     bool                  reverse;       /* the encoder reads from the last token to the first (Sutskever 2014) */
+    bool                  reset_before;  /* gru: as published (ls_recurrent_args) */
     ls_attention_score    attention;
-    float                 dropout; /* probability, of embeddings, between layers and of the outputs */
-    bool                  tied;    /* the output layer is the target's embedding, which is as wide as hidden */
+    bool                  input_feed; /* dot, general, concat: the decoder also reads h' of the position before */
+    float                 dropout;    /* probability, of embeddings, between layers and of the outputs */
+    bool                  tied;       /* the output layer is the target's embedding, which is as wide as the outputs */
 } ls_seq2seq_args;
 ls_tensor *ls__seq2seq(ls_seq2seq_args args);
 

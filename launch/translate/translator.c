@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs encoder and decoder for a beam search.  The rows of the decoder's states follow the hypotheses: before each
- * position, a row takes the states of the row that it continues. */
+ * Runs encoder and decoder for a beam search.  The rows of the decoder's states and carries follow the hypotheses: before
+ * each position, a row takes those of the row that it continues. */
 #include "launch/translate/translator.h"
 
 #include <stdlib.h>
@@ -23,6 +23,9 @@ struct ls_translator {
     int64_t              *loaded;                    /* sentence whose memories a row has; -1: none */
     float                *memory[LS_MAX_MEMORIES];   /* rows x S x width */
     int64_t               memory_width[LS_MAX_MEMORIES];
+    int                   first[LS_MAX_CARRIES]; /* output of the encoder with the first value of a carry; -1: zeros */
+    float                *carry[LS_MAX_CARRIES]; /* rows x width */
+    int64_t               carry_width[LS_MAX_CARRIES];
     float                *moved; /* rows of one state */
     int64_t              *most;  /* ls_sentence.most, and the prefix, by sentence */
     const int32_t       **prefix;
@@ -54,27 +57,32 @@ static ls_graph *new_graph(ls_translator *t, int i)
 
 static ls_status make_encoder(ls_translator *t)
 {
-    ls_tensor            *outputs[2 * LS_MAX_MEMORIES], *memory;
+    ls_tensor            *outputs[LS_MAX_MEMORIES + LS_MAX_CARRIES], *memory;
     int                   n  = 0;
     ls_translation_inputs in = inputs(t, new_graph(t, 0), LS_ENCODER, &t->out);
     in.source                = ls_input(in.g, "source", LS_I32, t->options.source_width);
     LS_TRY(ls_recipe_build_translation(t->options.recipe, &in, &memory));
     for (int i = 0; i < t->out.memories; i++) outputs[n++] = t->out.memory[i];
-    for (int i = 0; i < t->out.states; i++) outputs[n++] = t->out.state[i];
+    for (int i = 0; i < t->out.carries; i++) {
+        t->first[i] = t->out.carry[i] ? n : -1;
+        if (t->out.carry[i]) outputs[n++] = t->out.carry[i];
+    }
     return ls_model_new(&t->encoder, in.g, t->options.params, outputs, n, t->options.batch);
 }
 
 static ls_status make_decoder(ls_translator *t)
 {
-    ls_tensor            *logits;
+    ls_tensor            *logits, *outputs[1 + LS_MAX_CARRIES];
     ls_translation_inputs in = inputs(t, new_graph(t, 1), LS_DECODER, &t->in);
     in.previous              = ls_input(in.g, "previous", LS_I32, 1);
     in.start                 = ls_input(in.g, "start", LS_I32);
     LS_TRY(ls_recipe_build_translation(t->options.recipe, &in, &logits));
-    LS_CHECK(t->in.memories == t->out.memories, LS_ERR_FAILED,
-             "translator: the encoder passes %d values, the decoder takes %d", t->out.memories, t->in.memories);
-    ls_tensor *log_p = ls_log_softmax(logits);
-    return ls_model_new(&t->decoder, in.g, t->options.params, &log_p, 1, t->rows);
+    LS_CHECK(t->in.memories == t->out.memories && t->in.carries == t->out.carries, LS_ERR_FAILED,
+             "translator: the encoder passes %d and %d values, the decoder takes %d and %d", t->out.memories,
+             t->out.carries, t->in.memories, t->in.carries);
+    outputs[0] = ls_log_softmax(logits);
+    for (int i = 0; i < t->in.carries; i++) outputs[1 + i] = t->in.next[i];
+    return ls_model_new(&t->decoder, in.g, t->options.params, outputs, 1 + t->in.carries, t->rows);
 }
 
 /* Elements of a row of state i; 0: there is no such state.  used: only those of positions before `position`. */
@@ -106,6 +114,12 @@ static ls_status make_buffers(ls_translator *t)
         ls_tensor_dims(t->in.memory[i], dims);
         t->memory_width[i] = dims[1];
         t->memory[i] = ls_arena_alloc(t->arena, rows * (size_t)(t->options.source_width * dims[1]) * sizeof(float));
+    }
+    for (int i = 0; i < t->in.carries; i++) {
+        int64_t dims[LS_MAX_DIMS];
+        ls_tensor_dims(t->in.carry[i], dims);
+        t->carry_width[i] = dims[0];
+        t->carry[i]       = ls_arena_alloc(t->arena, rows * (size_t)dims[0] * sizeof(float));
     }
     for (int64_t i = 0, n; (n = state_row(t, (int)i, &values, 0, &used)) > 0; i++) most = n > most ? n : most;
     t->moved = ls_arena_alloc(t->arena, rows * (size_t)most * sizeof(float));
@@ -180,28 +194,39 @@ static void load_memories(ls_translator *t, const ls_search_row *row, int64_t ro
     for (int64_t r = 0; r < rows; r++) t->loaded[r] = row[r].sentence;
 }
 
-/* Gives each row the states of its parent, or at position 0 those of the encoder. */
+/* Gives each row the states of its parent. */
 static void move_states(ls_translator *t, const ls_search_row *row, int64_t rows, int64_t position)
 {
     float  *values;
     int64_t used;
-    for (int i = 0;; i++) {
-        const int64_t all   = state_row(t, i, &values, position, &used);
-        const float  *first = i < t->out.states ? ls_model_output(t->encoder, t->out.memories + i) : NULL;
+    for (int i = 0; position > 0; i++) {
+        const int64_t all = state_row(t, i, &values, position, &used);
         if (!all) return;
-        if (position == 0 && !first) continue;
-        const float  *from = position ? values : first;
-        const int64_t step = position ? all : used;
-#pragma omp parallel for schedule(static)
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t parent = position ? row[r].parent : row[r].sentence;
-            if (from != values || parent != r)
-                memcpy(t->moved + r * used, from + parent * step, (size_t)used * sizeof(float));
-        }
 #pragma omp parallel for schedule(static)
         for (int64_t r = 0; r < rows; r++)
-            if (from != values || row[r].parent != r)
-                memcpy(values + r * all, t->moved + r * used, (size_t)used * sizeof(float));
+            if (row[r].parent != r)
+                memcpy(t->moved + r * used, values + row[r].parent * all, (size_t)used * sizeof(float));
+#pragma omp parallel for schedule(static)
+        for (int64_t r = 0; r < rows; r++)
+            if (row[r].parent != r) memcpy(values + r * all, t->moved + r * used, (size_t)used * sizeof(float));
+    }
+}
+
+/* Gives each row the carries of its parent, or at position 0 those of the encoder. */
+static void move_carries(ls_translator *t, const ls_search_row *row, int64_t rows, int64_t position)
+{
+    for (int i = 0; i < t->in.carries; i++) {
+        const int64_t width = t->carry_width[i];
+        const float  *from  = position           ? ls_model_output(t->decoder, 1 + i)
+                              : t->first[i] >= 0 ? ls_model_output(t->encoder, t->first[i])
+                                                 : NULL;
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t parent = position ? row[r].parent : row[r].sentence;
+            if (from)
+                memcpy(t->carry[i] + r * width, from + parent * width, (size_t)width * sizeof(float));
+            else
+                memset(t->carry[i] + r * width, 0, (size_t)width * sizeof(float));
+        }
     }
 }
 
@@ -214,6 +239,7 @@ static ls_status run_decoder(ls_translator *t, const ls_sentence *sentence, cons
                   .rows        = rows,
                   .global_rows = rows};
     move_states(t, row, rows, position);
+    move_carries(t, row, rows, position);
     load_memories(t, row, rows);
     for (int64_t r = 0; r < rows; r++) {
         t->previous[r] = row[r].token;
@@ -224,6 +250,10 @@ static ls_status run_decoder(ls_translator *t, const ls_sentence *sentence, cons
         b.name[b.inputs]   = ls_tensor_name(t->in.memory[i]);
         b.data[b.inputs]   = t->memory[i];
         b.dim0[b.inputs++] = t->width;
+    }
+    for (int i = 0; i < t->in.carries; i++) {
+        b.name[b.inputs]   = ls_tensor_name(t->in.carry[i]);
+        b.data[b.inputs++] = t->carry[i];
     }
     return ls_model_run(t->decoder, &b);
 }

@@ -2,7 +2,7 @@
 """Models of translation: number of parameters, logits, and ten losses of SGD with momentum.
 
 The Transformer is torch.nn.Transformer with scaled embeddings, sinusoids and a tied output layer.  The recurrent encoder-decoders are written
-here after Sutskever 2014 and Luong 2015, on torch.nn.LSTM, GRU and RNN with packed sequences.  Parameters and tokens are set by formula.
+here after Sutskever 2014, Bahdanau 2014 and Luong 2015, on torch.nn.LSTM, GRU and RNN with packed sequences.  Parameters and tokens are set by formula.
 Samples have sources of 1 to S tokens and targets of 1 to T.
 """
 import math
@@ -19,6 +19,8 @@ SEQ2SEQ = {
     "lstm": dict(layers=2), "gru-reverse": dict(cell="gru", reverse=1), "tanh-bidirectional": dict(cell="rnn_tanh", bidirectional=1),
     "dot": dict(attention="dot", bidirectional=1, layers=2), "general": dict(attention="general", cell="gru"),
     "concat": dict(attention="concat", tied=1, joint=1, smoothing=0.1), "general-lstm": dict(attention="general", bidirectional=1),
+    "additive-gru": dict(attention="additive", cell="gru", bidirectional=1), "additive-lstm": dict(attention="additive", layers=2),
+    "general-feed": dict(attention="general", input_feed=1, layers=2), "concat-feed": dict(attention="concat", cell="gru", input_feed=1),
 }
 
 
@@ -61,32 +63,38 @@ class Attention(nn.Module):
         self.kind = kind
         if kind != "dot":
             self.keys = nn.Linear(WIDTH, WIDTH, bias=False)
-        if kind == "concat":
+        if kind in ("concat", "additive"):
             self.queries, self.v = nn.Linear(WIDTH, WIDTH, bias=False), nn.Parameter(torch.empty(WIDTH))
-        self.output = nn.Linear(2 * WIDTH, WIDTH, bias=False)
+        if kind != "additive":
+            self.output = nn.Linear(2 * WIDTH, WIDTH, bias=False)
 
-    def forward(self, h, m, hidden):
-        if self.kind == "concat":
+    def context(self, h, m, hidden):
+        if self.kind in ("concat", "additive"):
             score = torch.tanh(self.queries(h)[:, :, None] + self.keys(m)[:, None]) @ self.v
         else:
             score = h @ (self.keys(m) if self.kind == "general" else m).transpose(1, 2)
-        weights = score.masked_fill(hidden[:, None], -math.inf).softmax(-1)
-        return torch.tanh(self.output(torch.cat([weights @ m, h], -1)))
+        return score.masked_fill(hidden[:, None], -math.inf).softmax(-1) @ m
+
+    def forward(self, h, m, hidden):
+        return torch.tanh(self.output(torch.cat([self.context(h, m, hidden), h], -1)))
 
 
 class Seq2Seq(nn.Module):
-    def __init__(self, cell="lstm", layers=1, bidirectional=0, reverse=0, attention="none", tied=0, joint=0):
+    def __init__(self, cell="lstm", layers=1, bidirectional=0, reverse=0, attention="none", tied=0, joint=0, input_feed=0):
         super().__init__()
         kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}[cell]
         self.tables = embeddings(self, joint)
         self.encoder = kind(WIDTH, WIDTH // (1 + bidirectional), layers, batch_first=True, bidirectional=bool(bidirectional))
-        self.decoder = kind(WIDTH, WIDTH, layers, batch_first=True)
+        self.additive, self.feed = attention == "additive", input_feed
+        self.decoder = kind(2 * WIDTH if self.additive or input_feed else WIDTH, WIDTH, layers, batch_first=True)
         self.reverse, self.bidirectional, self.lstm = reverse, bidirectional, cell == "lstm"
         if bidirectional:
             names = [f"h{i}" for i in range(layers)] + ([f"c{i}" for i in range(layers)] if self.lstm else [])
             self.bridge = nn.ModuleDict({n: nn.Linear(WIDTH, WIDTH, bias=False) for n in names})
         self.attention = None if attention == "none" else Attention(attention)
-        self.output = nn.Linear(WIDTH, TARGETS, bias=False)
+        if self.additive:
+            self.readout = nn.Linear(3 * WIDTH, WIDTH, bias=False)
+        self.output = nn.Linear(WIDTH // 2 if self.additive else WIDTH, TARGETS, bias=False)
         if tied:
             self.output.weight = self.tables[1].weight
 
@@ -97,6 +105,20 @@ class Seq2Seq(nn.Module):
         y = torch.stack([self.bridge[f"{part}{i}"](p) for i, p in enumerate(pairs)])
         return torch.tanh(y) if part == "h" else y
 
+    def steps(self, e, state, m, hidden):
+        out, fed = [], torch.zeros(SAMPLES, 1, WIDTH)
+        for t in range(T):
+            x = e[:, t:t + 1]
+            if self.additive:
+                c = self.attention.context((state[0] if self.lstm else state)[-1][:, None], m, hidden)
+                h, state = self.decoder(torch.cat([x, c], -1), state)
+                out.append(self.readout(torch.cat([h, x, c], -1)).unflatten(-1, (-1, 2)).amax(-1))
+            else:
+                h, state = self.decoder(torch.cat([x, fed], -1), state)
+                fed = self.attention(h, m, hidden)
+                out.append(fed)
+        return torch.cat(out, 1)
+
     def forward(self, x, length, y):
         if self.reverse:
             x = torch.stack([torch.cat([s[:n].flip(0), s[n:]]) for s, n in zip(x, length)])
@@ -105,9 +127,12 @@ class Seq2Seq(nn.Module):
         if self.reverse:
             m = torch.stack([torch.cat([s[:n].flip(0), s[n:]]) for s, n in zip(m, length)])
         state = (self.begin(last[0], "h"), self.begin(last[1], "c")) if self.lstm else self.begin(last, "h")
+        hidden = torch.arange(S)[None] >= length[:, None]
+        if self.additive or self.feed:
+            return self.output(self.steps(self.tables[1](y), state, m, hidden))
         h = self.decoder(self.tables[1](y), state)[0]
         if self.attention:
-            h = self.attention(h, m, torch.arange(S)[None] >= length[:, None])
+            h = self.attention(h, m, hidden)
         return self.output(h)
 
 

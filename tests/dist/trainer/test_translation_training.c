@@ -49,6 +49,7 @@ static ls_tensor *build(const golden *file, ls_graph *g, bool loss)
                               .bidirectional = flag(file, "bidirectional"),
                               .reverse       = flag(file, "reverse"),
                               .attention     = (ls_attention_score)choice(file, "attention", ls__attention_scores),
+                              .input_feed    = flag(file, "input_feed"),
                               .tied          = flag(file, "tied")});
     assert_ok(ls_graph_status(g));
     return y;
@@ -126,7 +127,7 @@ static void as_pytorch(void **state)
         check_losses(&file);
     }
     golden_close(&file);
-    assert_int_equal(cases, 10);
+    assert_int_equal(cases, 14);
 }
 
 int main(int argc, char **argv)

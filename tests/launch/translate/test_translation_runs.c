@@ -12,7 +12,8 @@
 
 static const char *const models[] = {
     "{name: transformer, options: {layers: 1, heads: 2, width: 16, hidden: 24, dropout: 0.1}}",
-    "{name: seq2seq, options: {cell: gru, hidden: 16, bidirectional: true, attention: concat, dropout: 0.1}}"};
+    "{name: seq2seq, options: {cell: gru, hidden: 16, bidirectional: true, attention: concat, input_feed: true, "
+    "dropout: 0.1}}"};
 
 /* Writes `n` lines of 1 to 9 letters, and their reversal in capital letters. */
 static void write_pairs(const char *name, int n, unsigned x)

@@ -19,6 +19,8 @@ static const char *const models[] = {
     "{name: seq2seq, options: {cell: rnn_tanh, hidden: 24, bidirectional: true, attention: dot}}",
     "{name: seq2seq, options: {layers: 2, hidden: 24, bidirectional: true, attention: general}}",
     "{name: seq2seq, options: {cell: gru, layers: 2, hidden: 24, attention: concat, tied: true}}",
+    "{name: seq2seq, options: {cell: gru, hidden: 24, bidirectional: true, reset_before: true, attention: additive}}",
+    "{name: seq2seq, options: {layers: 2, hidden: 24, attention: general, input_feed: true}}",
 };
 enum { MODELS = sizeof models / sizeof *models };
 
