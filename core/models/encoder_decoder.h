@@ -18,8 +18,8 @@ ls_tensor *ls__translation_embedding(const ls_translation_inputs *in, bool sourc
  * what the decoder reads; of the encoder alone NULL. */
 ls_tensor *ls__translation_memory(const ls_translation_inputs *in, ls_tensor *value, int64_t width);
 
-/* Hands the first value of a carry over, NULL for zeros, or declares the input that receives it, B x width.  Returns what
- * the decoder begins with: of the whole model `value`, of the encoder alone NULL. */
+/* Hands the first value of a carry over, NULL for zeros, or declares the input that receives it, B x width.  Returns
+ * what the decoder begins with: of the whole model `value`, of the encoder alone NULL. */
 ls_tensor *ls__translation_carry(const ls_translation_inputs *in, ls_tensor *value, int64_t width);
 
 /* The loss of the decoder's outputs, B x T x width, or their logits. */

@@ -45,7 +45,7 @@ typedef struct states {
     ls_tensor *h[2 * MAX_LAYERS], *c[2 * MAX_LAYERS]; /* c: of LSTM cells only */
 } states;
 
-/* What the decoder attends to; NULL without attention. */
+/* The encoder values that the decoder attends to; NULL without attention. */
 typedef struct attended {
     ls_tensor *keys, *memory; /* keys NULL: the memory */
 } attended;

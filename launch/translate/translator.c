@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs encoder and decoder for a beam search.  The rows of the decoder's states and carries follow the hypotheses: before
- * each position, a row takes those of the row that it continues. */
+ * Runs encoder and decoder for a beam search.  The rows of the decoder's states and carries follow the hypotheses:
+ * before each position, a row takes those of the row that it continues. */
 #include "launch/translate/translator.h"
 
 #include <stdlib.h>
