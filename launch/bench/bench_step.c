@@ -14,6 +14,7 @@
 
 #include "core/base/clock.h"
 #include "core/cpu/isa_table.h"
+#include "core/graph/graph.h"
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
 #include "launch/report/unit_text.h"
@@ -32,6 +33,7 @@ typedef struct bench {
     int      steps;
     double  *step_s;    /* seconds of each step                            */
     double  *instr_s;   /* seconds of each instruction, sum over all steps */
+    double  *planned;   /* FLOPs of the node of each instruction at the greatest widths, per sample */
     double   peak;      /* peak of all ranks together, GFLOP/s             */
     double   peak_here; /* peak of this rank, GFLOP/s                      */
 } bench;
@@ -42,11 +44,23 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Returns the FLOPs of an instruction per sample.  A backward without a gradient of its input needs half. */
-static double flops_of(const ls_instr *i)
+/* Returns the FLOPs of instruction k per sample, at the widths of the batch.  A backward without a gradient of its input
+ * needs half. */
+static double flops_of(const bench *b, int k)
 {
-    bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0 && !i->deferred;
-    return half ? i->flops / 2 : i->flops;
+    const ls_instr *i     = &ls__trainer_program(b->job->trainer)->instr[k];
+    const bool      half  = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0 && !i->deferred;
+    const double    flops = half ? i->flops / 2 : i->flops;
+    return i->node && b->planned[k] > 0 ? flops * ls__node_flops(i->node) / b->planned[k] : flops;
+}
+
+/* Records the FLOPs at the greatest widths, before the first step sets those of the batch. */
+static void record_planned(bench *b)
+{
+    const ls_program *p = ls__trainer_program(b->job->trainer);
+    b->planned          = ls_arena_alloc(b->job->memory, sizeof *b->planned * (size_t)p->instrs);
+    for (int k = 0; k < p->instrs; k++)
+        if (p->instr[k].node) b->planned[k] = ls__node_flops(p->instr[k].node);
 }
 
 static ls_status measure_peak(bench *b)
@@ -154,7 +168,7 @@ static void print_instructions(const bench *b)
            (long long)b->batch.rows);
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *in = &p->instr[i];
-        double          s = b->instr_s[i] / b->steps, f = flops_of(in) * (double)b->batch.rows;
+        double          s = b->instr_s[i] / b->steps, f = flops_of(b, i) * (double)b->batch.rows;
         char            name[64];
         const char     *layer = in->node ? ls__layer_name(in->node, b->job->memory) : NULL;
         snprintf(name, sizeof name, "%3d %.30s%s%.20s", i, layer ? layer : "", layer ? " " : "", in->name);
@@ -173,7 +187,7 @@ static void print_all(bench *b)
     const ls_program *p     = ls__trainer_program(j->trainer);
     double            flops = 0, batch = (double)b->batch.global_rows;
     char              speed[32];
-    for (int i = 0; i < p->instrs; i++) flops += flops_of(&p->instr[i]);
+    for (int i = 0; i < p->instrs; i++) flops += flops_of(b, i);
     qsort(b->step_s, (size_t)b->steps, sizeof *b->step_s, compare);
     double median =
                b->steps % 2 ? b->step_s[b->steps / 2] : (b->step_s[b->steps / 2 - 1] + b->step_s[b->steps / 2]) / 2,
@@ -209,6 +223,7 @@ static ls_status run(ls_run *j, const ls_args *args)
     ls_status status = ls_run_first_batch(j, &loader, &b.batch);
     b.step_s         = ls_arena_alloc(j->memory, sizeof *b.step_s * (size_t)b.steps);
     b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
+    record_planned(&b);
     if (status == LS_OK) status = measure(&b);
     if (status == LS_OK) status = trace_steps(&b, args);
     if (status == LS_OK && j->is_root) print_all(&b);

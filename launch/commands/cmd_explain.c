@@ -108,6 +108,10 @@ static void print_cost(const ls_run *j)
     printf("\nCost of all steps\n  %.3g GFLOP per sample, forward and backward; %.4g TFLOP for %.0f samples, without "
            "evaluations\n",
            1e-9 * flops, 1e-12 * flops * samples, samples);
+    if (j->data.kind == LS_DATA_PAIRS)
+        printf("  these are figures of the longest sentences; those of most batches are lower: `lockstep bench step` "
+               "measures "
+               "one\n");
     printf("  at the peak of %d rank%s x %d thread%s like those of this machine, %.0f GFLOP/s in %s (measured, matrix "
            "products in registers): %s\n"
            "  at half of it: %s; `lockstep bench step %s` measures the rate of its steps\n",
