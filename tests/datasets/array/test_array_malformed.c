@@ -386,7 +386,7 @@ static void columns_are_checked(void **state)
         const char      *message;
     } cases[] = {
         {{0}, "expected at least 1 input"},
-        {{.inputs = 9}, "expected at most 8 inputs and targets"},
+        {{.inputs = LS_MAX_INPUTS + 1}, "expected at most 32 inputs and targets"},
         {{.inputs = 2, .input = {"x", "/x"}}, "/x: is named twice"},
         {{.inputs = 1, .input = {""}}, "expected the name of an array"},
         {{.inputs = 1, .targets = 2, .input = {"x"}, .target = {"y", "z"}, .task = LS_ARRAY_CLASSIFICATION},
