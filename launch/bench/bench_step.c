@@ -44,8 +44,8 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Returns the FLOPs of instruction k per sample, at the widths of the batch.  A backward without a gradient of its input
- * needs half. */
+/* Returns the FLOPs of instruction k per sample, at the widths of the batch.  A backward without a gradient of its
+ * input needs half. */
 static double flops_of(const bench *b, int k)
 {
     const ls_instr *i     = &ls__trainer_program(b->job->trainer)->instr[k];

@@ -59,8 +59,8 @@ static void other_commands_read_text(void **state)
     assert_non_null(strstr(text_of("out"), "tokens         128"));
     assert_int_equal(run("eval reference --split train"), 0);
     assert_non_null(strstr(text_of("out"), "train loss"));
-    assert_int_equal(run("eval reference --split test"), 2);
-    assert_non_null(strstr(text_of("err"), "expected train or valid"));
+    assert_int_equal(run("eval reference --split test"), 3);
+    assert_non_null(strstr(text_of("err"), "has no test.h5; splits found: train, valid"));
     assert_int_equal(run("explain ./tiny.yaml data.path=words"), 0);
     assert_non_null(strstr(text_of("out"), "167 + 18 windows of 16 tokens, a vocabulary of 21"));
     assert_int_equal(run("bench step ./tiny.yaml data.path=words --steps 2"), 0);
