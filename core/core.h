@@ -171,8 +171,8 @@ typedef struct ls_binary_args {
 #include "core/ops/op_prototypes.h"
 
 /* ---- loops ----------------------------------------------------------------------------------------------------------
- * A recurrence whose cell is built from ops: attention inside a decoder, input feeding, any cell that reads more than
- * its state.  The ops are added once, for one step, and run for each step:
+ * A loop repeats ops for each position of a sequence.  It serves cells that read more than their state: attention in a
+ * decoder, input feeding.  The ops are added once, for one step:
  *
  *     ls_loop   *l = ls_loop_begin(g);
  *     ls_tensor *x = ls_loop_step(l, inputs);                  inputs: B x T x I  ->  x: B x I, those of the step

@@ -163,7 +163,7 @@ typedef struct ls_translate_options {
     int64_t            lines;
     const char *const *line;   /* UTF-8, each ended by a zero, without newline                                     */
     const char *const *prefix; /* text with which each translation begins; NULL: none                              */
-    bool               score;  /* `prefix` is the whole translation, whose probability is computed                 */
+    bool               score;  /* compute the probability of `prefix`, which holds whole translations              */
     int                beam;   /* hypotheses of each line; 0: 5, 1: greedy                                         */
     int                best;   /* translations of each line, at most `beam`; 0: 1                                  */
     double             alpha;  /* exponent of the length penalty; 0: translations are ranked by log_p              */

@@ -385,8 +385,8 @@ static ls_status append_stages(ls_program *p, const ls_instr *all)
     return LS_OK;
 }
 
-/* Sums the leaves of the parameters of node n whose last use has written them.  written: of emit_backward; -1 after the
- * sum. */
+/* Appends a FOLD instruction for each parameter of node n whose leaves are complete.  written: writers of each gradient
+ * buffer so far, set to -1 by the FOLD. */
 static void emit_folds(ls_program *p, const ls_node *n, int *written)
 {
     for (int k = 0; k < n->ins; k++) {
@@ -398,8 +398,8 @@ static void emit_folds(ls_program *p, const ls_node *n, int *written)
     }
 }
 
-/* Appends the backward instructions of a node in a body, apart from those of parameters whose gradients are computed
- * after the loop. */
+/* Appends the backward instructions of a node in the body of a loop.  Deferred gradients of parameters are not part of
+ * them: they are computed after the loop. */
 static ls_status append_in_loop(ls_program *p, const ls_instr *all)
 {
     const ls_node *n    = all->node;

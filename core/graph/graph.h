@@ -34,8 +34,8 @@ struct ls_graph {
 /* Records the model that the graph holds, with a copy of its arguments.  dist/interop exchanges weights by them. */
 void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t bytes);
 
-/* The loop whose body a node with these inputs is part of; NULL: none.  Records an error if an input is not available
- * where the node is (core/graph/loop.c). */
+/* Returns the loop that a node belongs to, which follows from its inputs; NULL: none.  Records an error if an input is
+ * not available at the position of the node (core/graph/loop.c). */
 ls_loop *ls__loop_of(const ls_node *n);
 
 /* Adds an op as ls__apply does, with the graph given; with a `loop`, as part of its body. */

@@ -51,8 +51,8 @@ typedef struct ls_instr {
     /* In a loop: the loop of LOOP and END, and whether it runs from the last step to the first. */
     const ls_loop *loop;
     bool           reverse;
-    const ls_node *deferred; /* backward, after a loop: node of the body whose parameter has its gradient here; `node`
-                                is that node for all steps */
+    const ls_node *deferred; /* backward, deferred: the node in the body of the loop.  `node` is its copy, which covers
+                                all steps */
     /* backward: the gradient of the parameter at input `leaf` is one leaf per shard; -1: none.  Gradients of inputs
      * that are not batched are otherwise one per group, in the gradient block. */
     int leaf;

@@ -38,7 +38,7 @@
 
 struct ls_loop {
     ls_graph  *graph;
-    ls_tensor *over;       /* tensor whose first dim is the number of steps; NULL: not known yet */
+    ls_tensor *over;       /* the first dim of this tensor is the number of steps; NULL: not known yet */
     int        begin, end; /* nodes [begin, end) are the body; while it is built, `begin` is the first node after
                               ls_loop_begin */
 };

@@ -46,7 +46,7 @@ struct ls_node {
     ls_tensor *out[LS_MAX_OUT]; /* the results of the op, then what is saved for backward (a mask, an argmax) */
     void      *args;            /* copy of the op's args struct, in which infer may resolve defaults */
     ls_graph  *graph;
-    ls_loop   *loop; /* loop whose body the node is part of; NULL: none */
+    ls_loop   *loop; /* the node is in the body of this loop; NULL: none */
     ls_where   where;
     /* In a program: nodes that the kernel applies to its result (core/graph/fuse.c); NULL: none.  It adds the last
      * input, as `add` does, and then applies ls_op.value of `map`. */

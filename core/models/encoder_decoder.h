@@ -14,12 +14,12 @@ bool ls__translation_check(const ls_translation_inputs *in, const char *model);
 /* The embedding of source or target, V x width: "embedding.weight" if they share it. */
 ls_tensor *ls__translation_embedding(const ls_translation_inputs *in, bool source, int64_t width, ls_init init);
 
-/* Hands a value of the encoder over to the decoder, or declares the input that receives it, B x S x width.  Returns
- * what the decoder reads; of the encoder alone NULL. */
+/* Passes a value from encoder to decoder, B x S x width.  The whole model returns `value`, the encoder alone records it
+ * and returns NULL, the decoder alone returns a new input of the graph. */
 ls_tensor *ls__translation_memory(const ls_translation_inputs *in, ls_tensor *value, int64_t width);
 
-/* Hands the first value of a carry over, NULL for zeros, or declares the input that receives it, B x width.  Returns
- * what the decoder begins with: of the whole model `value`, of the encoder alone NULL. */
+/* Passes the first value of a carry from encoder to decoder, B x width; NULL: zeros.  The return value is that of
+ * ls__translation_memory. */
 ls_tensor *ls__translation_carry(const ls_translation_inputs *in, ls_tensor *value, int64_t width);
 
 /* The loss of the decoder's outputs, B x T x width, or their logits. */

@@ -21,7 +21,7 @@
  * text.  The gradient ends at the state (truncated backpropagation through time).
  *
  * The last `late` gates of a cell may multiply w with s h instead of h, where s is the first saved value of the cell,
- * as in the original GRU, whose reset gate comes before the product.  A position then takes two products.
+ * as in the original GRU: the reset gate is applied before the product.  A position then takes two products.
  *
  * w is packed once per call (ls__gemm_pack).  The rows of the state are the samples by decreasing length.  The samples
  * with a position left are then the first rows.  One product covers all of them, so w is read once per position.

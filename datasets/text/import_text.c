@@ -7,8 +7,8 @@
  * the tokenizer has it; in the text it ends a document.  The last part of the bytes, from the start of a character on,
  * is the split `valid`, the rest is `train`, as nanoGPT splits Shakespeare (int(0.9 n), Karpathy 2022).
  *
- * With a tokenizer of kind words each newline character is the token <eos>, and so is the end of a file whose last line
- * has none, as in PyTorch's example of a word language model.  `valid` begins at the start of a line.
+ * With a tokenizer of kind words each line ends with the token <eos>, as in PyTorch's word_language_model.  The newline
+ * character may be missing at the end of a file.  `valid` begins at the start of a line.
  */
 #include <errno.h>
 #include <stdio.h>
