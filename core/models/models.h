@@ -184,7 +184,6 @@ typedef struct ls_translation_inputs {
     ls_tensor          *previous;      /* B x T: the target, one position later; the encoder alone: NULL */
     ls_tensor          *target;        /* B x T: -1 is ignored; NULL: the result is logits, B x T x classes */
     float               label_smoothing;
-    bool                textbook; /* attention as separate ops: its weights are the tensors *.weights */
     ls_translation_part part;
     ls_encoder_output  *encoded;      /* for a part */
     int64_t             source_width; /* of the decoder alone: S */

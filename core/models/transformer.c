@@ -38,7 +38,6 @@ static ls_transformer_layer block(const args *a, const char *stack, int i)
                                   .hidden      = a->hidden,
                                   .dropout     = a->dropout,
                                   .norm_first  = a->norm_first,
-                                  .textbook    = a->in.textbook,
                                   .weight_init = {.kind = LS_INIT_XAVIER_UNIFORM}};
 }
 
