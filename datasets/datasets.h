@@ -150,6 +150,7 @@ typedef struct ls_dataset_info {
     const char *source_tokenizer, *source_tokenizer_hash;
     bool        joint;           /* both sides have one vocabulary                  */
     int32_t     source_end, end; /* ids of the end tokens                           */
+    bool        made;            /* ls_dataset_made_pairs                           */
 } ls_dataset_info;
 /* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
  * with. */
@@ -185,6 +186,16 @@ typedef struct ls_pair {
 /* Pairs: replaces *pair by pair i.  Thread-safe, with a *pair for each thread. */
 ls_status ls_dataset_pair(ls_dataset *d, int64_t i, ls_pair *pair);
 void      ls_pair_free(ls_pair *pair);
+
+/* Pairs that the program makes.  `path` is made:copy, made:reverse or made:sort (datasets/pairs/made_pairs.c).  Pair i
+ * of a split (train, valid, test) is a function of the options and i.  No sequence is in two splits. */
+typedef struct ls_made_pairs {
+    int64_t  count, min_length, max_length; /* of the split; digits of a sequence, 1 to 1,000 */
+    uint64_t seed;
+} ls_made_pairs;
+ls_status ls_dataset_made_pairs(ls_dataset **d, const char *path, const char *split, const ls_made_pairs *options);
+bool      ls_made_pairs_named(const char *path);     /* whether `path` names made pairs */
+ls_status ls_made_pairs_tokenizer(ls_tokenizer **t); /* of both sides */
 
 /* Images: how a model reads a dataset.  Options that are 0 leave the dataset as it is. */
 typedef struct ls_image_view {

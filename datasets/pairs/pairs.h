@@ -19,6 +19,7 @@ typedef struct ls_pairs {
     int64_t         tokens, bytes;        /* of all sentences, of all lines                                    */
     int64_t         tokens_at, starts_at; /* positions of the arrays in the file                               */
     int64_t         lines_at, line_starts_at;
+    char           *stored; /* NULL: in the file; else the arrays, at the same positions */
 } ls_pairs;
 
 /* Number of tokens of a sentence, the end token included. */
@@ -47,6 +48,9 @@ typedef struct ls_pairs_contents {
 
 /* Writes a split as one file; ls__split_close then gives it its name, ls__split_free ends the writer. */
 ls_status ls__pairs_write(ls_split_writer *w, const char *folder, const char *split, const ls_pairs_contents *contents);
+
+/* Opens contents as a split without a file, which has a copy of them. */
+ls_status ls__pairs_in_memory(ls_dataset **d, const char *path, const char *split, const ls_pairs_contents *contents);
 
 /* ---- batches by length ------------------------------------------------------------------------------------------- */
 

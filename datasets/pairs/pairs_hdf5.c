@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pairs of sentences in an HDF5 file (format: datasets.h).
+ * Pairs of sentences in an HDF5 file (format: datasets.h), or in memory.
  *
  * Files are untrusted.  Opening checks all headers and the starts of all sentences, which it keeps in memory because
  * batches are made by length.  Each read checks its tokens against the vocabulary, and the starts of its lines.
@@ -115,11 +115,19 @@ static ls_status read_attributes(ls_pairs *p)
 
 /* ---- starts ------------------------------------------------------------------------------------------------------ */
 
+/* Reads stored bytes at a position of the file, or of the memory that stands for one. */
+static ls_status read_at(const ls_pairs *p, int64_t at, void *to, size_t bytes)
+{
+    if (!p->stored) return ls__file_read_at(p->file.path, p->file.fd, at, to, bytes);
+    memcpy(to, p->stored + at, bytes);
+    return LS_OK;
+}
+
 /* Reads n + 1 values of an array of starts, and checks that they increase by 0 to `longest` within 0 to `end`. */
 static ls_status read_starts(const ls_pairs *p, const char *name, int64_t at, int64_t first, int64_t n, int64_t longest,
                              int64_t end, int64_t *start)
 {
-    LS_TRY(ls__file_read_at(p->file.path, p->file.fd, at + 8 * first, start, 8 * (size_t)(n + 1)));
+    LS_TRY(read_at(p, at + 8 * first, start, 8 * (size_t)(n + 1)));
     for (int64_t i = 0; i <= n; i++) {
         start[i] = (int64_t)le64toh((uint64_t)start[i]);
         LS_CHECK(start[i] >= 0 && start[i] <= end &&
@@ -159,7 +167,7 @@ static ls_status read_lengths(ls_pairs *p)
 ls_status ls__pair_tokens(const ls_pairs *p, int64_t i, int32_t *tokens)
 {
     const int64_t first = p->start[2 * i], middle = p->start[2 * i + 1] - first, n = p->start[2 * i + 2] - first;
-    LS_TRY(ls__file_read_at(p->file.path, p->file.fd, p->tokens_at + 4 * first, tokens, 4 * (size_t)n));
+    LS_TRY(read_at(p, p->tokens_at + 4 * first, tokens, 4 * (size_t)n));
     for (int64_t k = 0; k < n; k++) {
         const bool     target     = k >= middle;
         const uint32_t vocabulary = (uint32_t)(target ? p->base.info.classes : p->base.info.source_vocabulary),
@@ -192,7 +200,7 @@ static ls_status read_line(const ls_pairs *p, int64_t at, int64_t bytes, ls_stri
 {
     line->bytes = 0;
     LS_TRY(ls__string_reserve(line, (size_t)bytes));
-    LS_TRY(ls__file_read_at(p->file.path, p->file.fd, p->lines_at + at, line->data, (size_t)bytes));
+    LS_TRY(read_at(p, p->lines_at + at, line->data, (size_t)bytes));
     line->bytes       = (size_t)bytes;
     line->data[bytes] = 0;
     return LS_OK;
@@ -227,7 +235,7 @@ static ls_status add_bytes(const ls_pairs *p, int64_t at, int64_t bytes, void *b
 {
     for (int64_t done = 0, n; done < bytes; done += n) {
         n = ls__min(bytes - done, PER_READ);
-        LS_TRY(ls__file_read_at(p->file.path, p->file.fd, at + done, buffer, (size_t)n));
+        LS_TRY(read_at(p, at + done, buffer, (size_t)n));
         XXH3_64bits_update(state, buffer, (size_t)n);
     }
     return LS_OK;
@@ -277,6 +285,7 @@ static void close_all(ls_dataset *base)
     close_hdf5(p);
     if (p->file.fd >= 0) close(p->file.fd);
     free(p->start);
+    free(p->stored);
     free(p);
 }
 
@@ -301,4 +310,64 @@ ls_status ls__pairs_open(ls_dataset **dataset, ls_arena *arena, const char *path
     p->file  = (ls_dataset_file){.path = paths[0], .fd = -1, .file = -1};
     *dataset = &p->base;
     return open_file(p);
+}
+
+/* ---- in memory --------------------------------------------------------------------------------------------------- */
+
+/* Stores the arrays as a file holds them. */
+static ls_status store(ls_pairs *p, const ls_pairs_contents *c)
+{
+    const int64_t n   = 2 * c->count + 1;
+    p->tokens         = c->start[n - 1];
+    p->bytes          = c->line_start[n - 1];
+    p->line_starts_at = 8 * n;
+    p->tokens_at      = p->line_starts_at + 8 * n;
+    p->lines_at       = p->tokens_at + 4 * p->tokens;
+    p->stored         = malloc((size_t)(p->lines_at + p->bytes));
+    LS_CHECK(p->stored, LS_ERR_ENV, "%s: out of memory for %lld pairs", p->file.path, (long long)c->count);
+    uint64_t *start = (uint64_t *)(void *)p->stored, *line_start = start + n;
+    uint32_t *token = (uint32_t *)(void *)(line_start + n);
+    for (int64_t i = 0; i < n; i++) {
+        start[i]      = htole64((uint64_t)c->start[i]);
+        line_start[i] = htole64((uint64_t)c->line_start[i]);
+    }
+    for (int64_t i = 0; i < p->tokens; i++) token[i] = htole32((uint32_t)c->tokens[i]);
+    memcpy(p->stored + p->lines_at, c->lines, (size_t)p->bytes);
+    p->base.info.count = c->count;
+    return read_lengths(p);
+}
+
+ls_status ls__pairs_in_memory(ls_dataset **dataset, const char *path, const char *split, const ls_pairs_contents *c)
+{
+    *dataset    = NULL;
+    ls_pairs *p = calloc(1, sizeof *p);
+    LS_CHECK(p, LS_ERR_ENV, "%s: out of memory", path);
+    p->file          = (ls_dataset_file){.fd = -1, .file = -1};
+    p->base.verify   = verify;
+    p->base.close    = close_all;
+    ls_status status = ls_arena_new(&p->base.arena, "pairs");
+    if (status != LS_OK) {
+        free(p);
+        return status;
+    }
+    ls_arena *a  = p->base.arena;
+    p->base.info = (ls_dataset_info){.kind                  = LS_DATA_PAIRS,
+                                     .path                  = ls_arena_strdup(a, path),
+                                     .split                 = ls_arena_strdup(a, split),
+                                     .joint                 = c->joint,
+                                     .source_vocabulary     = (int)c->side[LS_SOURCE].vocabulary,
+                                     .classes               = (int)c->side[LS_TARGET].vocabulary,
+                                     .source_end            = (int32_t)c->side[LS_SOURCE].end,
+                                     .end                   = (int32_t)c->side[LS_TARGET].end,
+                                     .source_tokenizer      = ls_arena_strdup(a, c->side[LS_SOURCE].tokenizer),
+                                     .tokenizer             = ls_arena_strdup(a, c->side[LS_TARGET].tokenizer),
+                                     .source_tokenizer_hash = ls_arena_strdup(a, c->side[LS_SOURCE].hash),
+                                     .tokenizer_hash        = ls_arena_strdup(a, c->side[LS_TARGET].hash)};
+    p->file.path = p->base.info.path;
+    status       = store(p, c);
+    if (status == LS_OK)
+        *dataset = &p->base;
+    else
+        ls_dataset_free(&p->base);
+    return status;
 }

@@ -2,8 +2,8 @@
  *
  * Resolves data.path and opens datasets.
  *
- * data.path is "digits" (synthetic digits), the name of a known dataset, a file or a folder.  A known name resolves as
- * follows:
+ * data.path is "digits" (synthetic digits), "made:copy", "made:reverse" or "made:sort" (pairs that the program makes),
+ * the name of a known dataset, a file or a folder.  A known name resolves as follows:
  *
  * LOCKSTEP_DATA=DIR is set: the files in DIR/NAME are imported once into the cache.  The name of the imported folder
  * has a hash of the files' path, sizes and times, and of the tokenizer.  Ranks that start at the same time wait for the
@@ -260,6 +260,18 @@ static ls_status open_digits(ls_dataset **d, const ls_recipe *recipe, bool held_
                              (uint64_t)recipe->data.seed);
 }
 
+static ls_status open_made(ls_dataset **d, const ls_recipe *recipe, bool held_out)
+{
+    const char         *split  = !held_out ? "train" : recipe->eval.split ? recipe->eval.split : "test";
+    const ls_made_pairs o      = {.count      = held_out ? recipe->data.test_count : recipe->data.train_count,
+                                  .min_length = recipe->data.min_length,
+                                  .max_length = recipe->data.max_length,
+                                  .seed       = (uint64_t)recipe->data.seed};
+    ls_status           status = ls_dataset_made_pairs(d, recipe->data.path, split, &o);
+    if (status != LS_ERR_USAGE) return status;
+    return LS_FAIL(status, "%s: data.path: %s", ls_recipe_where(recipe, "data.path"), ls_error_message());
+}
+
 static ls_status open_files(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     char           path[LS_DATA_PATH];
@@ -297,7 +309,9 @@ static ls_status check_augment(const ls_recipe *recipe, const ls_dataset_info *i
 ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     const bool synthetic = !strcmp(recipe->data.path, SYNTHETIC);
-    LS_TRY(synthetic ? open_digits(d, recipe, held_out) : open_files(d, recipe, held_out));
+    LS_TRY(synthetic                                ? open_digits(d, recipe, held_out)
+           : ls_made_pairs_named(recipe->data.path) ? open_made(d, recipe, held_out)
+                                                    : open_files(d, recipe, held_out));
     ls_dataset_info info   = ls_dataset_info_of(*d);
     const ls_task  *task   = ls_task_of(&info);
     ls_status       status = synthetic ? LS_OK : check_tokenizer(recipe, &info);
@@ -344,16 +358,29 @@ ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
     return load_tokenizer(t, info, "", info->classes, info->tokenizer_hash);
 }
 
+/* Loads the tokenizers of a folder with pairs. */
+static ls_status load_pair_tokenizers(ls_tokenizer **source, ls_tokenizer **target, const ls_dataset_info *info)
+{
+    LS_TRY(load_tokenizer(source, info, "source/", info->source_vocabulary, info->source_tokenizer_hash));
+    LS_TRY(load_tokenizer(target, info, "target/", info->classes, info->tokenizer_hash));
+    LS_CHECK(*source && *target, LS_ERR_DATA,
+             "%s: expected source/tokenizer.json and target/tokenizer.json beside it, found no %s" LS_HINT
+             "copy them from the dataset",
+             info->path, *source ? "target/tokenizer.json" : "source/tokenizer.json");
+    return LS_OK;
+}
+
+static ls_status make_pair_tokenizers(ls_tokenizer **source, ls_tokenizer **target)
+{
+    LS_TRY(ls_made_pairs_tokenizer(source));
+    return ls_made_pairs_tokenizer(target);
+}
+
 ls_status ls_data_pair_tokenizers(ls_tokenizer **source, ls_tokenizer **target, const ls_dataset_info *info)
 {
-    *target          = NULL;
-    ls_status status = load_tokenizer(source, info, "source/", info->source_vocabulary, info->source_tokenizer_hash);
-    if (status == LS_OK) status = load_tokenizer(target, info, "target/", info->classes, info->tokenizer_hash);
-    if (status == LS_OK && !(*source && *target))
-        status = LS_FAIL(LS_ERR_DATA,
-                         "%s: expected source/tokenizer.json and target/tokenizer.json beside it, found no %s" LS_HINT
-                         "copy them from the dataset",
-                         info->path, *source ? "target/tokenizer.json" : "source/tokenizer.json");
+    *source = *target = NULL;
+    ls_status status  = ls_made_pairs_named(info->path) ? make_pair_tokenizers(source, target)
+                                                        : load_pair_tokenizers(source, target, info);
     if (status == LS_OK) return LS_OK;
     ls_tokenizer_free(*source);
     ls_tokenizer_free(*target);

@@ -96,9 +96,10 @@ struct ls_recipe {
         const char *dir;  /* default: runs/<name>    */
     } run;
     struct {
-        const char *path;                       /* "digits", the name of a known dataset, or a path                  */
-        int64_t     train_count, test_count;    /* samples of "digits"                                               */
-        int64_t     seed;                       /* of "digits"                                                       */
+        const char *path;                       /* "digits", made pairs, the name of a known dataset, or a path      */
+        int64_t     train_count, test_count;    /* samples of "digits" and of made pairs                             */
+        int64_t     seed;                       /* of "digits" and of made pairs                                     */
+        int64_t     min_length, max_length;     /* digits of a sequence of made pairs                                */
         const char *tokenizer;                  /* kind or path of a tokenizer; NULL: default of the dataset         */
         int64_t     vocab;                      /* vocabulary size for "bpe", tokens; 0: 8192; limit for "words"     */
         int64_t     min_count;                  /* "words": smallest count of a word; 0: 1                           */

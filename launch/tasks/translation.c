@@ -7,7 +7,8 @@
  *
  * An evaluation also translates the first eval.translations sources of its split, and compares them with the lines of
  * the target as they were imported.  `bleu` is lower-cased, `sacrebleu` is the score that papers report; both use the
- * tokenizer 13a of sacreBLEU.
+ * tokenizer 13a of sacreBLEU.  Made pairs have one right translation, so their score is the share of sequences without
+ * an error.
  */
 #include <math.h>
 #include <stdio.h>
@@ -80,9 +81,18 @@ static ls_status build(ls_run *run)
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
-enum { BLEU, SACREBLEU, PERPLEXITY };
+enum { SEQUENCES, BLEU, SACREBLEU, PERPLEXITY };
 
 static const ls_task_metric metrics[] = {
+    [SEQUENCES]  = {.key              = "sequence_accuracy",
+                    .label            = "sequence accuracy",
+                    .console          = "sequences %6.2f %%",
+                    .result           = "%.2f %%",
+                    .scale            = 100,
+                    .of_split         = true,
+                    .higher_is_better = true,
+                    .chart            = "Share of held-out sequences without an error",
+                    .chart_max        = 1},
     [BLEU]       = {.key              = "bleu",
                     .label            = "BLEU, lower-cased",
                     .console          = "BLEU %5.2f",
@@ -110,9 +120,14 @@ static void score(const ls_run *run, const ls_dataset_info *split, const ls_scor
 static ls_status further_scores(ls_run *run, ls_dataset *split, ls_scores *scores)
 {
     ls_translation_scores s;
-    const int64_t         all = ls_dataset_info_of(split).count, most = run->recipe->eval.translations;
+    const ls_dataset_info info = ls_dataset_info_of(split);
+    const int64_t         most = run->recipe->eval.translations;
     if (!most) return LS_OK;
-    LS_TRY(ls_translate_split(run, split, most < all ? most : all, &s));
+    LS_TRY(ls_translate_split(run, split, most < info.count ? most : info.count, &s));
+    if (info.made) {
+        scores->metric[SEQUENCES] = s.exact;
+        return LS_OK;
+    }
     scores->metric[BLEU]      = s.lowercase_bleu;
     scores->metric[SACREBLEU] = s.bleu;
     return LS_OK;

@@ -340,6 +340,7 @@ typedef struct scoring {
     ls_score_metric metric[2];
     ls_scorer      *scorer[2];
     int64_t         counts[2][LS_SCORE_COUNTS];
+    int64_t         exact; /* translations equal to their target */
 } scoring;
 
 static ls_status score_translation(const ls_translated *t, void *context)
@@ -349,6 +350,7 @@ static ls_status score_translation(const ls_translated *t, void *context)
     const ls_score_text hypothesis = {t->text, strlen(t->text)},
                         reference  = {s->pair.target.data, s->pair.target.bytes};
     for (int i = 0; i < 2; i++) LS_TRY(ls__scorer_add(s->scorer[i], &hypothesis, 1, &reference, s->counts[i]));
+    s->exact += !strcmp(t->text, s->pair.target.data);
     return LS_OK;
 }
 
@@ -375,7 +377,8 @@ ls_status ls_translate_split(ls_run *run, ls_dataset *split, int64_t count, ls_t
     if (status == LS_OK) status = translate_all(&j);
     if (status == LS_OK) {
         *scores = (ls_translation_scores){.bleu           = ls__score_finish(&s.metric[0], s.counts[0]).value,
-                                          .lowercase_bleu = ls__score_finish(&s.metric[1], s.counts[1]).value};
+                                          .lowercase_bleu = ls__score_finish(&s.metric[1], s.counts[1]).value,
+                                          .exact          = (double)s.exact / (double)count};
         status  = ls_comm_bcast(run->comm, scores, sizeof *scores, 0);
     }
     for (int i = 0; i < 2; i++) ls__scorer_free(s.scorer[i]);

@@ -5,9 +5,10 @@
 
 #include "launch/run/run_setup.h"
 
-/* Scores of translations, 0 to 100. */
+/* Scores of translations. */
 typedef struct ls_translation_scores {
-    double bleu, lowercase_bleu;
+    double bleu, lowercase_bleu; /* 0 to 100                                    */
+    double exact;                /* share of translations equal to their target */
 } ls_translation_scores;
 
 /* Translates the first `count` sources of a split with the beam of eval.beam, and scores them by the lines of the

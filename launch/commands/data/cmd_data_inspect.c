@@ -10,7 +10,7 @@
 #include "launch/report/contact_sheet.h"
 #include "launch/tasks/task.h"
 
-enum { BAR = 40, CLASSES_SHOWN = 32, PREVIEW = 3, PREVIEW_WIDTH = 28, DRAWN_COUNT = 10000 };
+enum { BAR = 40, CLASSES_SHOWN = 32, PREVIEW = 3, PREVIEW_WIDTH = 28, DRAWN_COUNT = 10000, MADE_COUNT = 1000 };
 enum { COLUMNS = 12, ROWS = 8 };
 
 /* An open dataset of images and room for one sample. */
@@ -223,6 +223,8 @@ ls_status ls__data_inspect(const char *name, const char *png)
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return inspect_folder(path, png);
     if (!strcmp(path, "digits"))
         LS_TRY(ls_dataset_digits(&d, "train", DRAWN_COUNT, 1));
+    else if (ls_made_pairs_named(path))
+        LS_TRY(ls_dataset_made_pairs(&d, path, "train", &(ls_made_pairs){MADE_COUNT, 1, 10, 1}));
     else
         LS_TRY(ls_dataset_open(&d, path, NULL));
     picture_beside(beside, sizeof beside, path, NULL);
@@ -263,7 +265,8 @@ const ls_command ls__command_data_inspect = {
     .name      = "data inspect",
     .arguments = "DATASET [key=value ...]",
     .text      = "print shapes, classes, tokens and the first samples of a dataset",
-    .help = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, multi30k, cifar10, digits).\n"
+    .help = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, multi30k, cifar10, digits, "
+            "made:reverse).\n"
             "With --augment, the picture shows what eight samples become in training: a row for each, as it is\n"
             "and in consecutive epochs.  key=value overrides keys of the recipe.\n"
             "\n"

@@ -376,11 +376,124 @@ static void changed_files(void **state)
     folder_remove("out");
 }
 
+/* ---- made pairs -------------------------------------------------------------------------------------------------- */
+
+static int by_character(const void *x, const void *y) { return *(const char *)x - *(const char *)y; }
+
+/* The target of made pairs, computed from the line of the source: digits at even places, spaces between them. */
+static void expected_target(const char *path, const char *source, char *target)
+{
+    const int n = ((int)strlen(source) + 1) / 2;
+    char      digits[64];
+    for (int i = 0; i < n; i++) digits[i] = source[2 * (strcmp(path, "made:reverse") ? i : n - 1 - i)];
+    if (!strcmp(path, "made:sort")) qsort(digits, (size_t)n, 1, by_character);
+    for (int i = 0; i < n; i++) sprintf(target + 2 * i, "%c%s", digits[i], i < n - 1 ? " " : "");
+}
+
+static void made_pairs(void **state)
+{
+    static const char *const tasks[] = {"made:copy", "made:reverse", "made:sort"};
+    const ls_made_pairs      o       = {.count = 400, .min_length = 3, .max_length = 12, .seed = 7};
+    for (int k = 0; k < 3; k++) {
+        ls_dataset *d, *again;
+        ls_pair     pair = {0}, same = {0};
+        int         files, checked;
+        int64_t     of_length[13] = {0};
+        assert_ok(ls_dataset_made_pairs(&d, tasks[k], "train", &o));
+        assert_ok(ls_dataset_made_pairs(&again, tasks[k], "train", &(ls_made_pairs){10, 3, 12, 7}));
+        const ls_dataset_info info = ls_dataset_info_of(d);
+        assert_true(info.made && info.joint && info.count == 400);
+        assert_int_equal(info.classes, 12); /* <unk>, <eos> and the digits */
+        assert_int_equal(info.target_length, 16);
+        assert_ok(ls_dataset_verify(d, &files, &checked));
+        for (int64_t i = 0; i < info.count; i++) {
+            char target[64];
+            assert_ok(ls_dataset_pair(d, i, &pair));
+            expected_target(tasks[k], pair.source.data, target);
+            assert_string_equal(pair.target.data, target);
+            assert_int_equal(pair.source_tokens.count, (strlen(target) + 1) / 2);
+            of_length[pair.source_tokens.count]++;
+            for (int64_t t = 0; t < pair.target_tokens.count; t++) /* equal digits are equal tokens, on both sides */
+                for (int64_t u = 0; u < pair.source_tokens.count; u++)
+                    assert_true((pair.target_tokens.id[t] == pair.source_tokens.id[u]) ==
+                                (target[2 * t] == pair.source.data[2 * u]));
+            if (i >= 10) continue;
+            assert_ok(ls_dataset_pair(again, i, &same)); /* the pair does not depend on the number of pairs */
+            assert_string_equal(pair.source.data, same.source.data);
+        }
+        for (int n = 3; n <= 12; n++) assert_true(of_length[n] > 20 && of_length[n] < 65);
+        ls_pair_free(&pair);
+        ls_pair_free(&same);
+        ls_dataset_free(d);
+        ls_dataset_free(again);
+    }
+}
+
+/* No sequence of one split is in another one. */
+static void made_splits_are_disjoint(void **state)
+{
+    static const char *const split[]      = {"train", "valid", "test"};
+    static char              owner[10000] = {0}; /* of each sequence of four digits: 1 + its split */
+    for (int k = 0; k < 3; k++) {
+        ls_dataset *d;
+        ls_pair     pair = {0};
+        int         seen = 0;
+        assert_ok(ls_dataset_made_pairs(&d, "made:copy", split[k], &(ls_made_pairs){5000, 4, 4, 1}));
+        for (int64_t i = 0; i < 5000; i++) {
+            int number = 0;
+            assert_ok(ls_dataset_pair(d, i, &pair));
+            for (int c = 0; c < 7; c += 2) number = 10 * number + pair.source.data[c] - '0';
+            assert_true(owner[number] == 0 || owner[number] == k + 1);
+            seen += !owner[number];
+            owner[number] = (char)(k + 1);
+        }
+        assert_true(k ? seen > 500 && seen < 750 : seen > 3500); /* 1 of 16 and 14 of 16 of 10,000 */
+        ls_pair_free(&pair);
+        ls_dataset_free(d);
+    }
+}
+
+static void refused_made_pairs(void **state)
+{
+    static const struct {
+        const char   *path, *split, *message;
+        ls_made_pairs o;
+    } table[] = {{"made:double", "train", "made:double: expected made:copy, made:reverse or made:sort", {1, 1, 2, 1}},
+                 {"made:", "train", "expected made:copy", {1, 1, 2, 1}},
+                 {"made:copy", "dev", "has no split 'dev'", {1, 1, 2, 1}},
+                 {"made:copy", "train", "expected at least 1 pair, found 0", {0, 1, 2, 1}},
+                 {"made:copy", "train", "found 3 to 2", {1, 3, 2, 1}},
+                 {"made:copy", "train", "found 0 to 2", {1, 0, 2, 1}},
+                 {"made:copy", "train", "found 1 to 1001", {1, 1, 1001, 1}},
+                 {"made:copy", "train", "out of memory", {1LL << 40, 1, 1000, 1}}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ls_dataset *d;
+        assert_true(ls_dataset_made_pairs(&d, table[i].path, table[i].split, &table[i].o) != LS_OK);
+        assert_null(d);
+        if (!strstr(ls_error_message(), table[i].message))
+            fail_msg("expected '%s', found '%s'", table[i].message, ls_error_message());
+    }
+    /* Some split has no sequence of one digit: 1 of 16 belongs to it. */
+    int none = 0;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        ls_dataset *d;
+        none += ls_dataset_made_pairs(&d, "made:copy", "valid", &(ls_made_pairs){1, 1, 1, seed}) == LS_ERR_USAGE;
+        ls_dataset_free(d);
+    }
+    assert_true(none > 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lines_come_back), cmocka_unit_test(vocabularies),
-                                       cmocka_unit_test(words),           cmocka_unit_test(refused_imports),
-                                       cmocka_unit_test(long_sentences),  cmocka_unit_test(damaged_files),
-                                       cmocka_unit_test(changed_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lines_come_back),
+                                       cmocka_unit_test(vocabularies),
+                                       cmocka_unit_test(words),
+                                       cmocka_unit_test(refused_imports),
+                                       cmocka_unit_test(long_sentences),
+                                       cmocka_unit_test(damaged_files),
+                                       cmocka_unit_test(changed_files),
+                                       cmocka_unit_test(made_pairs),
+                                       cmocka_unit_test(made_splits_are_disjoint),
+                                       cmocka_unit_test(refused_made_pairs)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -467,7 +467,7 @@ static void test_build(void **state)
             logits = NULL;
             if (ls_recipe_build_language(r, g, &(ls_language_inputs){.x = x, .target = y}, vocabulary, &loss) != LS_OK)
                 fail_msg("%s: %s", t->name, ls_error_message());
-        } else if (!strcmp(r->data.path, "multi30k")) {
+        } else if (!strcmp(r->data.path, "multi30k") || ls_made_pairs_named(r->data.path)) {
             logits = NULL;
             if (build_translation(r, g) != LS_OK) fail_msg("%s: %s", t->name, ls_error_message());
         } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 3, 64, 64),

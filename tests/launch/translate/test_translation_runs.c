@@ -99,6 +99,24 @@ static void survives_kill_9_in_mid_epoch(void **state)
     }
 }
 
+/* A model of made pairs learns; its score is the share of whole sequences, and BLEU is not printed. */
+static void made_pairs_are_learned(void **state)
+{
+    (void)state;
+    assert_int_equal(run("train reverse-digits data.max_length=6 train.epochs=1 run.dir=reverse", .ranks = 2), 0);
+    const char *share = strstr(text_of("out"), "valid sequence accuracy ");
+    assert_non_null(share);
+    assert_true(strtod(share + strlen("valid sequence accuracy "), NULL) >= 90);
+    assert_null(strstr(text_of("out"), "BLEU"));
+    assert_int_equal(count_of(text_of("reverse/metrics.jsonl"), "\"sequence_accuracy\":"), 2);
+    assert_int_equal(count_of(text_of("reverse/metrics.jsonl"), "\"bleu\":null"), 2);
+    assert_int_equal(system("printf '3 1 4\\n5 9 2 6\\n' >digits"), 0);
+    assert_int_equal(run("translate reverse digits"), 0);
+    assert_string_equal(text_of("out"), "4 1 3\n6 2 9 5\n");
+    assert_int_equal(run("train reverse-digits train.epochs=0 train.max_steps=2 run.dir=untrained"), 0);
+    assert_non_null(strstr(text_of("out"), "valid sequence accuracy 0.00 %"));
+}
+
 /* Runs a command; its output must equal that of the first call after `*expected` was NULL. */
 static void same_output(const char *command, int ranks, char **expected)
 {
@@ -196,6 +214,9 @@ static void messages(void **state)
                  {"translate reference long", "line 1: expected fewer than 1024 tokens", 3},
                  {"generate reference", "expected the run of a language model", 2},
                  {"eval reference --split none", "none", 3},
+                 {"train reverse-digits data.path=made:none", "data.path: made:none: expected made:copy", 2},
+                 {"train reverse-digits data.min_length=9 data.max_length=8", "found 9 to 8", 2},
+                 {"train reverse-digits eval.split=dev", "has no split 'dev'", 3},
                  {"train lenet5-digits data.path=pairs run.dir=none", "lenet5 is a model of single samples", 2},
                  {"train lenet5-digits model.name=transformer", "transformer is a model of translation", 2},
                  {"train ./tiny.yaml data.path=pairs model.options.heads=3 run.dir=none", "multiple of heads", 2}};
@@ -218,6 +239,7 @@ int main(void)
         cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
         cmocka_unit_test(survives_kill_9_in_mid_epoch),
         cmocka_unit_test(evaluations_have_bleu),
+        cmocka_unit_test(made_pairs_are_learned),
         cmocka_unit_test(translations_have_the_same_bytes),
         cmocka_unit_test(scores_are_those_of_the_search),
         cmocka_unit_test(messages),
