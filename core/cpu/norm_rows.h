@@ -24,9 +24,10 @@ enum { LS_NORM_PIECE = 32 /* rows */ };
 typedef struct ls__norm {
     bool         centred; /* subtract the mean: layer_norm */
     float        eps;
-    int64_t      lead;  /* rows per sample */
-    int64_t      n;     /* length of a row */
-    const float *w, *b; /* NULL: 1, 0 */
+    int64_t      lead;    /* rows per sample */
+    int64_t      n;       /* length of a row */
+    const float *w, *b;   /* NULL: 1, 0 */
+    void        *scratch; /* workspace of the kernel: see ls__norm_forward, ls__norm_scratch */
 } ls__norm;
 
 /* Returns the sum of (x - mean)^2. */
@@ -61,15 +62,16 @@ static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, 
     if (norm->centred) saved[1] = mean;
 }
 
-/* Forward kernel.  Outputs 0 and 1 are y and the saved values.  The workspace is ls__row_buffers(3, n, threads) bytes
- * if x or y is bfloat16. */
+/* Forward kernel.  Outputs 0 and 1 are y and the saved values.  The workspace norm->scratch is ls__row_buffers(3, n,
+ * threads) bytes if x or y is bfloat16. */
 static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
 {
     const int64_t  rows = c->rows * norm->lead, width = norm->centred ? 2 : 1, n = norm->n;
     const ls_array x = ls__x(c, 0), y = ls__y(c, 0);
+    const bool     wide = x.type == LS_BF16 || y.type == LS_BF16;
 #pragma omp parallel for schedule(static) if (rows * n >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < rows; k++) {
-        float *buffer = c->scratch ? (float *)c->scratch + omp_get_thread_num() * 3 * n : NULL;
+        float *buffer = wide ? (float *)norm->scratch + omp_get_thread_num() * 3 * n : NULL;
         float *to     = ls__write_begin(y, k * n, n, buffer ? buffer + n : NULL, false);
         ls__norm_row(norm, ls__read(x, k * n, n, buffer), to, (float *)c->y[1] + k * width);
         ls__write_end(y, k * n, n, to);
@@ -143,11 +145,11 @@ static inline void ls__norm_add_pieces(int64_t n, int64_t pieces, const float *p
     for (int64_t j = 0; j < pieces; j++, piece += stride) V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(piece)));
 }
 
-/* Backward kernel.  Inputs 0, 1 and 2 are x, w and b. */
+/* Backward kernel.  Inputs 0, 1 and 2 are x, w and b.  The workspace is norm->scratch. */
 static inline void ls__norm_backward(const ls_call *c, const ls__norm *norm)
 {
     const int64_t n = norm->n, tiles = (n + LS_COLUMNS_TILE - 1) / LS_COLUMNS_TILE;
-    int64_t      *begin = c->scratch;
+    int64_t      *begin = norm->scratch;
     float        *sum = (float *)(begin + c->shards + 1), *piece = sum + c->shards * 2 * n;
     const bool    has_w = c->dx[1] != NULL, has_b = c->dx[2] != NULL;
     const bool    parallel = c->rows * norm->lead * n >= LS_MAP_PARALLEL;

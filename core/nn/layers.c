@@ -268,9 +268,14 @@ LS_LAYER_FIELDS(group_norm) = {
 ls_tensor *ls__rms_norm(ls_rms_norm_layer l, ls_where where)
 {
     if (!l.x) return NULL;
-    ls_tensor *w = named_param(l.g, l.name, "weight", or_constant(l.weight_init, 1), where, LS_DIMS(ls__cols(l.x)));
-    return w ? ls__apply(LS_OP_rms_norm, &(ls_rms_norm_args){.x = l.x, .w = w, .eps = l.eps}, where) : NULL;
+    const ls_init init = or_constant(l.weight_init, l.plus_one ? 0 : 1);
+    ls_tensor    *w    = named_param(l.g, l.name, "weight", init, where, LS_DIMS(ls__cols(l.x)));
+    if (!w) return NULL;
+    return ls__apply(LS_OP_rms_norm, &(ls_rms_norm_args){.x = l.x, .w = w, .eps = l.eps, .plus_one = l.plus_one},
+                     where);
 }
 
-LS_LAYER_FIELDS(rms_norm) = {
-    LS_FIELD(FLOAT, ls_rms_norm_layer, eps), LS_FIELD(INIT, ls_rms_norm_layer, weight_init), {0}};
+LS_LAYER_FIELDS(rms_norm) = {LS_FIELD(FLOAT, ls_rms_norm_layer, eps),
+                             LS_FIELD(BOOL, ls_rms_norm_layer, plus_one),
+                             LS_FIELD(INIT, ls_rms_norm_layer, weight_init),
+                             {0}};

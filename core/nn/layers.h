@@ -143,12 +143,14 @@ typedef struct ls_group_norm_layer {
 #define ls_group_norm(...) ls__group_norm((ls_group_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__group_norm(ls_group_norm_layer layer, ls_where where);
 
-/* Root mean square normalisation over the last dim, as PyTorch's nn.RMSNorm.  Parameter NAME.weight (ones). */
+/* Root mean square normalisation over the last dim, as PyTorch's nn.RMSNorm.  Parameter NAME.weight (ones; with
+ * plus_one zeros). */
 typedef struct ls_rms_norm_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x;   /* B x ... x C */
-    float       eps; /* added to the mean square; 0: 2^-23 */
+    ls_tensor  *x;        /* B x ... x C */
+    float       eps;      /* added to the mean square; 0: 2^-23 */
+    bool        plus_one; /* the factor is 1 + weight, as in Gemma */
     ls_init     weight_init;
 } ls_rms_norm_layer;
 #define ls_rms_norm(...) ls__rms_norm((ls_rms_norm_layer){__VA_ARGS__}, LS_HERE)

@@ -9,39 +9,23 @@
  */
 #include "core/ops/unary.h"
 
-static const float root_half = 0.70710678f, root_2_over_pi = 0.79788456f, cubic = 0.044715f,
-                   root_1_over_2pi = 0.39894228f;
-
-V_INLINE vf tanh_of(vf x) { return v_tanh(root_2_over_pi * v_fma(cubic * x, x * x, x)); }
-
-V_INLINE vf derivative_by_tanh(vf x)
-{
-    vf t = tanh_of(x), du = root_2_over_pi * (1.0f + 3 * cubic * (x * x));
-    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * du;
-}
-
-V_INLINE vf derivative_by_erf(vf x)
-{
-    return 0.5f * (1.0f + v_erf(x * root_half)) + x * v_exp(-0.5f * (x * x)) * root_1_over_2pi;
-}
-
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)
 {
     (void)unused;
     const bool approximate = ((const ls_gelu_args *)args)->tanh;
     if (approximate)
-        V_MAP(n, V_PUT(y, 0.5f * V_GET(x) * (1.0f + tanh_of(V_GET(x)))));
+        V_MAP(n, V_PUT(y, v_gelu_tanh(V_GET(x))));
     else
-        V_MAP(n, V_PUT(y, 0.5f * V_GET(x) * (1.0f + v_erf(V_GET(x) * root_half))));
+        V_MAP(n, V_PUT(y, v_gelu(V_GET(x))));
 }
 
 static void gradient(const void *args, int64_t n, const float *dy, const float *x, float *dx)
 {
     const bool approximate = ((const ls_gelu_args *)args)->tanh;
     if (approximate)
-        V_MAP(n, V_PUT(dx, V_GET(dy) * derivative_by_tanh(V_GET(x))));
+        V_MAP(n, V_PUT(dx, V_GET(dy) * v_gelu_tanh_slope(V_GET(x))));
     else
-        V_MAP(n, V_PUT(dx, V_GET(dy) * derivative_by_erf(V_GET(x))));
+        V_MAP(n, V_PUT(dx, V_GET(dy) * v_gelu_slope(V_GET(x))));
 }
 
 static void forward(const ls_call *c) { ls__unary_forward(c, value); }

@@ -31,12 +31,7 @@ static void backward(const ls_call *c)
 static double flops(const ls_node *n) { return 8.0 * (double)ls__numel(n->in[0]); }
 
 LS_OP(layer_norm) = {
-    LS_NORM_OP,
-    .name       = "layer_norm",
-    .args_bytes = sizeof(ls_layer_norm_args),
-    .ins        = 3,
-    .optional   = 1u << 1 | 1u << 2,
-    .fields     = LS_FIELDS(LS_FIELD(FLOAT, ls_layer_norm_args, eps)),
-    .infer      = infer,
-    .flops      = flops,
+    LS_NORM_OP,     .name = "layer_norm",          .args_bytes = sizeof(ls_layer_norm_args),
+    .ins = 3,       .optional = 1u << 1 | 1u << 2, .fields = LS_FIELDS(LS_FIELD(FLOAT, ls_layer_norm_args, eps)),
+    .infer = infer, .scratch = ls__norm_workspace, .flops = flops,
 };

@@ -34,7 +34,8 @@ static inline ls__norm ls__norm_of(const ls_call *c, float eps, bool centred)
                       .lead    = ls__rows(x),
                       .n       = ls__cols(x),
                       .w       = c->x[1],
-                      .b       = c->node->ins > 2 ? c->x[2] : NULL};
+                      .b       = c->node->ins > 2 ? c->x[2] : NULL,
+                      .scratch = c->scratch};
 }
 
 static inline size_t ls__norm_workspace(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
@@ -44,10 +45,10 @@ static inline size_t ls__norm_workspace(const ls_node *n, int64_t rows, int shar
     return backward ? ls__norm_scratch(ls__rows(n->in[0]), ls__cols(n->in[0]), rows, shards) + buffers : buffers;
 }
 
-/* Descriptor members with one value in both ops; forward and backward are functions of the op's file. */
+/* Descriptor members with one value in both ops; forward, backward and scratch are functions of the op's file. */
 #define LS_NORM_OP                                                                                                     \
     .outs = 2, .either = 1u << 0, .saves = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(1),                          \
     .inplace_backward = true, .recompute = true, .defers = true, .forward = {[LS_CPU] = forward},                      \
-    .backward = {[LS_CPU] = backward}, .scratch = ls__norm_workspace
+    .backward = {[LS_CPU] = backward}
 
 #endif

@@ -69,5 +69,6 @@
     X(silu)                                                                                                            \
     X(hardswish)                                                                                                       \
     X(swiglu)                                                                                                          \
+    X(geglu)                                                                                                           \
     X(rotary)                                                                                                          \
     X(cast)

@@ -237,6 +237,13 @@ typedef struct ls_gelu_args {
  * Without y, x is B x ... x 2 F, the gate followed by y, and z is B x ... x F. */
 #define ls_swiglu(...) LS_APPLY(swiglu, ls_binary_args, __VA_ARGS__)
 
+/* z = gelu(x) y, with the operands of ls_swiglu                    tanh: gelu by its tanh approximation */
+typedef struct ls_geglu_args {
+    ls_tensor *x, *y;
+    bool       tanh;
+} ls_geglu_args;
+#define ls_geglu(...) LS_APPLY(geglu, ls_geglu_args, __VA_ARGS__)
+
 /* Training: y = x / (1 - p) with probability 1 - p, else 0 (Srivastava 2014).  Inference: y = x. */
 typedef struct ls_dropout_args {
     ls_tensor *x;
@@ -347,7 +354,8 @@ typedef struct ls_local_response_norm_args {
 /* y = x / sqrt(mean x^2 + eps) w, over the last dim                w: a parameter of the last dim, or NULL: 1 */
 typedef struct ls_rms_norm_args {
     ls_tensor *x, *w;
-    float      eps; /* 0: 2^-23, as in PyTorch */
+    float      eps;      /* 0: 2^-23, as in PyTorch                    */
+    bool       plus_one; /* the factor is 1 + w instead of w (Gemma) */
 } ls_rms_norm_args;
 #define ls_rms_norm_op(...) LS_APPLY(rms_norm, ls_rms_norm_args, __VA_ARGS__)
 

@@ -184,6 +184,11 @@ def rotary(x, start, heads=1, rotate=0, base=10000.0, interleaved=0):
     return torch.cat([rotated, rest], 2).flatten(2)
 
 
+def geglu(x, y, tanh=0):
+    gate, values = x.chunk(2, -1) if y is None else (x, y)
+    return F.gelu(gate, approximate="tanh" if tanh else "none") * values
+
+
 def matmul(x, y, transpose_x=0, transpose_y=0):
     return torch.matmul(x.mT if transpose_x else x, y.mT if transpose_y else y)
 
@@ -359,12 +364,15 @@ OPS = {
         ([x(2, 3, 5, 5), absent, absent], dict(causal=1)), ([x(3, 2, 4, 6), index(2, 3, 6), absent], {}),
         ([x(2, 3, 4, 5), index(2, 2, 5), param(4, 5)], {}), ([x(2, 3, 4, 4), absent, param(3, 4, 4)], dict(causal=1)),
         ([x(2, 3, 4, 5), absent, x(2, 4, 5)], dict(causal=1))),
-    "rms_norm": (lambda x, w, eps=2.0**-23: F.rms_norm(x, x.shape[-1:], w, eps),
-        ([x(3, 7), param(7)], {}), ([x(2, 3, 33), param(33)], dict(eps=1e-3)), ([x(4, 10), absent], {})),
+    "rms_norm": (lambda x, w, eps=2.0**-23, plus_one=0: F.rms_norm(x, x.shape[-1:], 1 + w if plus_one else w, eps),
+        ([x(3, 7), param(7)], {}), ([x(2, 3, 33), param(33)], dict(eps=1e-3)), ([x(4, 10), absent], {}),
+        ([x(2, 3, 20), param(20)], dict(eps=1e-6, plus_one=1))),
     "silu": (F.silu, ([x(3, 7)], {}), ([x(2, 33, scale=60.0)], {})),
     "hardswish": (F.hardswish, ([x(3, 7)], {}), ([x(2, 33, scale=12.0)], {})),
     "swiglu": (lambda x, y: F.silu(x) * y if y is not None else F.silu(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1],
         ([x(3, 7), x(3, 7)], {}), ([x(2, 33, scale=30.0), x(2, 33)], {}), ([x(2, 3, 22), absent], {})),
+    "geglu": (geglu,
+        ([x(3, 7), x(3, 7)], {}), ([x(2, 33, scale=12.0), x(2, 33)], dict(tanh=1)), ([x(2, 3, 22), absent], {}), ([x(2, 3, 22), absent], dict(tanh=1))),
     "rotary": (rotary,
         ([x(2, 5, 6), absent], {}), ([x(3, 2, 40), index(5000, 3)], dict(heads=5, rotate=3)), ([x(2, 4, 24), absent], dict(heads=2, base=500000)),
         ([x(2, 5, 12), index(50, 2)], dict(heads=2, interleaved=1))),

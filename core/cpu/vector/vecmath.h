@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * exp, log, tanh, sigmoid and erf of a vector (core/cpu/vector/vec.h), for fused loops.  core/cpu/vector/vmath.h has
- * the same functions for arrays, and their errors.
+ * exp, log, tanh, sigmoid and erf of a vector (core/cpu/vector/vec.h), for fused loops, and activations made of these.
+ * core/cpu/vector/vmath.h has the same functions for arrays, and their errors.
  *
  * The polynomials are minimax fits (Remez) of the relative error of the result, rounded to float.
  *
@@ -113,6 +113,22 @@ V_INLINE vf v_erf(vf x)
     vf                 near    = v_fma(v_poly(x * x, 6, small), x, x);
     vf                 far     = 1.0f - v_exp(-v_fma(v_poly(t, 7, large), t, t));
     return v_select(t < 0.9277f, near, v_copysign(far, x));
+}
+
+/* gelu(x) = x/2 (1 + erf(x / sqrt 2)), and its derivative. */
+V_INLINE vf v_gelu(vf x) { return 0.5f * x * (1.0f + v_erf(x * 0.70710678f)); }
+V_INLINE vf v_gelu_slope(vf x)
+{
+    return 0.5f * (1.0f + v_erf(x * 0.70710678f)) + x * v_exp(-0.5f * (x * x)) * 0.39894228f;
+}
+
+/* Its tanh approximation x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3), and its derivative. */
+V_INLINE vf v_gelu_tanh_of(vf x) { return v_tanh(0.79788456f * v_fma(0.044715f * x, x * x, x)); }
+V_INLINE vf v_gelu_tanh(vf x) { return 0.5f * x * (1.0f + v_gelu_tanh_of(x)); }
+V_INLINE vf v_gelu_tanh_slope(vf x)
+{
+    vf t = v_gelu_tanh_of(x), du = 0.79788456f * (1.0f + 3 * 0.044715f * (x * x));
+    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * du;
 }
 
 #endif
