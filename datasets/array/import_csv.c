@@ -22,7 +22,7 @@
 #include "datasets/array/csv_reader.h"
 #include "datasets/datasets.h"
 #include "datasets/files/options.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum { MAX_CLASSES = 10000, MAX_CLASS_BYTES = 256, PATH_BYTES = 4096, ROWS_PER_PROGRESS = 10000 };
 enum { TRAIN, VALID, SPLITS };

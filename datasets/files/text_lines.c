@@ -11,7 +11,7 @@
 #include <zlib.h>
 
 #include "datasets/tokenizer/growable.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 /* gzread decompresses, or copies a file that gzip did not write. */
 static ls_status read_text(gzFile file, const char *path, ls_string *text)

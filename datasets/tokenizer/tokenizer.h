@@ -45,7 +45,8 @@ ls_status ls_tokenizer_load(ls_tokenizer **t, const char *path);
 ls_status ls_tokenizer_bytes(ls_tokenizer **t);
 void      ls_tokenizer_free(ls_tokenizer *t); /* NULL is allowed */
 
-/* Writes folder/tokenizer.json, completely or not at all; makes the folder if it is missing. */
+/* Writes folder/tokenizer.json, completely or not at all; makes the folder if it is missing.  A tokenizer that was
+ * loaded from a tokenizer.json is written as that file was, and with the tokenizer_config.json beside it. */
 ls_status ls_tokenizer_save(const ls_tokenizer *t, const char *folder);
 
 /* A text in memory, which need not end with 0. */
@@ -86,7 +87,26 @@ const char       *ls_tokenizer_kind_text(ls_tokenizer_kind kind);
 int32_t           ls_tokenizer_end(const ls_tokenizer *t);     /* id of <|endoftext|>, of words <eos>; -1: none  */
 int32_t           ls_tokenizer_unknown(const ls_tokenizer *t); /* words: id of <unk>; -1: another kind           */
 bool              ls_tokenizer_lowercase(const ls_tokenizer *t);
-uint64_t          ls_tokenizer_hash(const ls_tokenizer *t); /* equal hashes: the same tokens for every text      */
+
+/* Roles that tokenizer_config.json gives to tokens. */
+#define LS_TOKEN_ROLE_LIST(X)                                                                                          \
+    X(LS_TOKEN_BOS, "bos_token")                                                                                       \
+    X(LS_TOKEN_EOS, "eos_token")                                                                                       \
+    X(LS_TOKEN_UNK, "unk_token")                                                                                       \
+    X(LS_TOKEN_SEP, "sep_token")                                                                                       \
+    X(LS_TOKEN_PAD, "pad_token") X(LS_TOKEN_CLS, "cls_token") X(LS_TOKEN_MASK, "mask_token")
+typedef enum ls_token_role { LS_ENUMERATORS(LS_TOKEN_ROLE_LIST) LS_TOKEN_ROLES } ls_token_role;
+int32_t ls_tokenizer_role(const ls_tokenizer *t, ls_token_role role); /* -1: no token has this role */
+/* Returns the *n tokens that the file's post-processor puts before and after a text, such as <s>.  ls_tokenizer_encode
+ * does not add them. */
+const int32_t *ls_tokenizer_before(const ls_tokenizer *t, int *n);
+const int32_t *ls_tokenizer_after(const ls_tokenizer *t, int *n);
+/* True for an added token that is special, such as <|im_end|>. */
+bool ls_tokenizer_is_special(const ls_tokenizer *t, int32_t id);
+/* Returns the id of the token with these bytes (see ls_tokenizer_token), an added one before others; -1: none. */
+int32_t ls_tokenizer_find(const ls_tokenizer *t, const char *text);
+
+uint64_t ls_tokenizer_hash(const ls_tokenizer *t); /* equal hashes: the same tokens for every text      */
 
 /* ---- encoding and decoding --------------------------------------------------------------------------------------- */
 

@@ -2,8 +2,9 @@
  *
  * Byte-pair encoding of one word (Sennrich et al. 2016; on bytes: Radford et al. 2019).
  *
- * A word starts as one token per byte.  Among all neighbours with a merge, the pair of lowest rank is merged, the
- * leftmost first, until no neighbours have a merge.  Three implementations give this result:
+ * A word starts as one token per byte; a byte without a token is left out, as in Hugging Face's library.  Among all
+ * neighbours with a merge, the pair of lowest rank is merged, the leftmost first, until no neighbours have a merge.
+ * Three implementations give this result:
  *
  *   lookup        a hash table of the tokens that are the result of merging their own text: most words of natural text
  *   short words   an array with the rank of each pair, searched for the smallest: O(n^2), within a few cache lines
@@ -64,8 +65,13 @@ static uint64_t power_above(uint64_t n)
 
 static int merge_short(const ls_tokenizer *t, const uint8_t *word, int n, int32_t *id)
 {
-    int32_t rank[SHORT];
-    for (int i = 0; i < n; i++) id[i] = t->byte[word[i]];
+    int32_t   rank[SHORT];
+    const int bytes = n;
+    n               = 0;
+    for (int i = 0; i < bytes; i++) {
+        id[n] = t->byte[word[i]];
+        n += id[n] >= 0;
+    }
     for (int i = 0; i + 1 < n; i++) rank[i] = rank_of(t, id[i], id[i + 1]);
     while (n > 1) {
         int best = 0;
@@ -141,8 +147,10 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
                        "put white space into the text, so that it has shorter words",
                        n);
     }
-    int32_t last = (int32_t)n - 1;
-    for (int32_t i = 0; i <= last; i++) s[i] = (symbol){t->byte[word[i]], i - 1, i < last ? i + 1 : -1};
+    int32_t last = -1;
+    for (size_t i = 0; i < n; i++)
+        if (t->byte[word[i]] >= 0) s[++last] = (symbol){t->byte[word[i]], last - 1, last + 1};
+    if (last >= 0) s[last].next = -1;
     for (int32_t i = 0; i < last; i++) push_pair(t, &h, s, i);
     while (h.count) {
         candidate            c    = pop(&h);
@@ -156,7 +164,7 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
         push_pair(t, &h, s, s[c.at].before);
         push_pair(t, &h, s, c.at);
     }
-    for (int32_t i = 0; i >= 0; i = s[i].next) list->id[list->count++] = s[i].id;
+    for (int32_t i = last >= 0 ? 0 : -1; i >= 0; i = s[i].next) list->id[list->count++] = s[i].id;
     free(s);
     free(h.item);
     return LS_OK;

@@ -11,7 +11,7 @@
 #include "datasets/tokenizer/tokenizer_bpe.h"
 #include "datasets/tokenizer/tokenizer_make.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 /* ---- added tokens ------------------------------------------------------------------------------------------------ */
 
@@ -78,13 +78,33 @@ static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t
     return LS_OK;
 }
 
-static ls_status encode_bpe(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
 {
     for (size_t i = 0, n; i < bytes; i += n) {
         n = ls__word(t->classes, text + i, bytes - i);
         LS_TRY(ls__bpe_word(t, text + i, n, list));
     }
     return LS_OK;
+}
+
+/* Each digit is a word; the text between digits is split as without them. */
+static ls_status encode_digits(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+{
+    for (size_t i = 0, start = 0, n; start < bytes; i += n) {
+        uint32_t code  = 0;
+        n              = i < bytes ? ls__utf8_valid_next(text + i, &code) : 0;
+        const bool one = t->flags[code] & LS_FLAG_NUMERIC;
+        if (i < bytes && !one) continue;
+        LS_TRY(encode_words(t, text + start, i - start, list));
+        if (one) LS_TRY(ls__bpe_word(t, text + i, n, list));
+        start = i + n;
+    }
+    return LS_OK;
+}
+
+static ls_status encode_bpe(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+{
+    return (t->rules.split == LS_SPLIT_DIGITS ? encode_digits : encode_words)(t, text, bytes, list);
 }
 
 static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)

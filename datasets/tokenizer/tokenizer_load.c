@@ -2,8 +2,7 @@
  *
  * Loads tokenizers: tokenizer.json of Hugging Face's `tokenizers`, or GPT-2's vocab.json and merges.txt.
  *
- * Supports byte-level tokenizers.  Any setting in the file that would change the tokens and is not supported is an
- * error, so that a tokenizer that loads gives the same tokens as Hugging Face's library.
+ * tokenizer_config.json, where it is beside tokenizer.json, gives roles to tokens.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "datasets/tokenizer/tokenizer_vocab.h"
+#include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/tokenizer_settings.h"
 
 enum { MAX_PATH = 4096 };
 #define MAX_FILE_BYTES ((int64_t)1 << 30)
@@ -48,13 +48,14 @@ static ls_status read_file(ls_arena *memory, const char *path, char **text, size
     return LS_OK;
 }
 
-static ls_status read_json(ls_arena *memory, const char *path, json_t **json)
+/* Reads a JSON object; its text in *file.  flags: of jansson. */
+static ls_status read_json(ls_arena *memory, const char *path, size_t flags, json_t **json, ls_tokenizer_file *file)
 {
     char        *text;
-    size_t       bytes;
     json_error_t error;
-    LS_TRY(read_file(memory, path, &text, &bytes));
-    *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    LS_TRY(read_file(memory, path, &text, &file->bytes));
+    file->data = text;
+    *json      = json_loadb(text, file->bytes, JSON_REJECT_DUPLICATES | flags, &error);
     LS_CHECK(*json, LS_ERR_DATA,
              "%s, line %d, column %d: expected JSON: %s" LS_HINT
              "the file is damaged or not complete: download it again",
@@ -70,131 +71,7 @@ static ls_status read_json(ls_arena *memory, const char *path, json_t **json)
 
 /* ---- tokenizer.json ---------------------------------------------------------------------------------------------- */
 
-static bool type_is(const json_t *j, const char *type)
-{
-    const char *text = json_string_value(json_object_get(j, "type"));
-    return text && strcmp(text, type) == 0;
-}
-
-static bool is_true(const json_t *j, const char *key, bool fallback)
-{
-    const json_t *value = json_object_get(j, key);
-    return value ? json_is_true(value) : fallback;
-}
-
-/* Reads one step of the normalizer. */
-static ls_status take_normalizer_step(ls_vocab_file *l, const json_t *step)
-{
-    const char *pattern = json_string_value(json_object_get(json_object_get(step, "pattern"), "String")),
-               *content = json_string_value(json_object_get(step, "content"));
-    const bool lower = type_is(step, "Lowercase"), lines = type_is(step, "Replace") && pattern &&
-                                                           !strcmp(pattern, "\n") && content &&
-                                                           !strcmp(content, " " LS_END_WORD " ");
-    LS_CHECK(lower || lines, LS_ERR_DATA,
-             "%s: normalizer: expected null, Lowercase, or Replace of newlines by ' %s ' for words" LS_HINT
-             "this setting is not supported",
-             l->path, LS_END_WORD);
-    l->lowercase |= lower;
-    l->line_ends |= lines;
-    return LS_OK;
-}
-
-static ls_status take_normalizer(ls_vocab_file *l, const json_t *root)
-{
-    const json_t *how = json_object_get(root, "normalizer"), *steps = json_object_get(how, "normalizers"), *step;
-    size_t        i;
-    if (type_is(how, "Sequence"))
-        json_array_foreach((json_t *)(uintptr_t)steps, i, step) LS_TRY(take_normalizer_step(l, step));
-    else if (how && !json_is_null(how))
-        LS_TRY(take_normalizer_step(l, how));
-    LS_CHECK(
-        l->line_ends == l->spaced, LS_ERR_DATA,
-        "%s: normalizer: expected Replace of newlines by ' %s ' for words that WhitespaceSplit separates, and for no "
-        "others",
-        l->path, LS_END_WORD);
-    LS_CHECK(!l->spaced || !json_array_size(l->added), LS_ERR_DATA,
-             "%s: added_tokens: expected none for a tokenizer of words, found %zu", l->path, json_array_size(l->added));
-    return LS_OK;
-}
-
-/* Reads how texts are split: ByteLevel (GPT-2's words), WhitespaceSplit (words), or the sequence that ls_tokenizer_save
- * writes for characters. */
-static ls_status take_cutting(ls_vocab_file *l, const json_t *root)
-{
-    const json_t *how = json_object_get(root, "pre_tokenizer"), *steps = json_object_get(how, "pretokenizers");
-    const json_t *split = json_array_get(steps, 0), *level = json_array_get(steps, 1);
-    const char   *pattern  = json_string_value(json_object_get(json_object_get(split, "pattern"), "Regex"));
-    const char   *behavior = json_string_value(json_object_get(split, "behavior"));
-    l->spaced              = type_is(how, "WhitespaceSplit");
-    if (l->spaced) return LS_OK;
-    if (type_is(how, "ByteLevel")) {
-        l->words = is_true(how, "use_regex", true);
-        level    = how;
-    } else {
-        l->chars = type_is(how, "Sequence") && json_array_size(steps) == 2 && type_is(split, "Split") && pattern &&
-                   !strcmp(pattern, "[\\s\\S]") && behavior && !strcmp(behavior, "Isolated") &&
-                   !is_true(split, "invert", false) && type_is(level, "ByteLevel") &&
-                   !is_true(level, "use_regex", true);
-    }
-    LS_CHECK(l->chars || level == how, LS_ERR_DATA,
-             "%s: pre_tokenizer: expected ByteLevel or WhitespaceSplit, found %s" LS_HINT
-             "only byte-level tokenizers that split texts as GPT-2's does, and words, are supported",
-             l->path,
-             how && json_is_object(how) ? ls__vocab_show(json_string_value(json_object_get(how, "type"))
-                                                             ? json_string_value(json_object_get(how, "type"))
-                                                             : "another")
-                                        : ls__json_kind(how));
-    LS_CHECK(!is_true(level, "add_prefix_space", true), LS_ERR_DATA,
-             "%s: pre_tokenizer: expected add_prefix_space false" LS_HINT
-             "save the tokenizer with ByteLevel(add_prefix_space=False)",
-             l->path);
-    return LS_OK;
-}
-
-/* Checks settings that are not supported: each must be null, false, 0 or empty. */
-static ls_status check_unused(const ls_vocab_file *l, const json_t *object, const char *prefix, const char *const *keys,
-                              size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const json_t *value = json_object_get(object, keys[i]);
-        bool          none  = !value || json_is_null(value) || json_is_false(value) ||
-                    (json_is_number(value) && json_number_value(value) == 0) ||
-                    (json_is_string(value) && json_string_length(value) == 0);
-        LS_CHECK(none, LS_ERR_DATA, "%s: %s%s: expected null, found %s" LS_HINT "this setting is not supported",
-                 l->path, prefix, keys[i],
-                 json_is_string(value) ? ls__vocab_show(json_string_value(value)) : ls__json_kind(value));
-    }
-    return LS_OK;
-}
-
-/* True for a template that adds no tokens to the text, as transformers writes for GPT-2. */
-static bool adds_nothing(const json_t *after)
-{
-    const json_t *single = json_object_get(after, "single");
-    const char   *id = json_string_value(json_object_get(json_object_get(json_array_get(single, 0), "Sequence"), "id"));
-    return type_is(after, "TemplateProcessing") && json_array_size(single) == 1 && id && strcmp(id, "A") == 0;
-}
-
-static ls_status check_settings(const ls_vocab_file *l, const json_t *root, const json_t *model)
-{
-    static const char *const outer[] = {"truncation", "padding"};
-    static const char *const inner[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
-                                        "ignore_merges"};
-    const json_t *after = json_object_get(root, "post_processor"), *decoder = json_object_get(root, "decoder");
-    LS_TRY(check_unused(l, root, "", outer, sizeof outer / sizeof *outer));
-    LS_TRY(check_unused(l, model, "model.", inner, sizeof inner / sizeof *inner));
-    LS_CHECK(!after || json_is_null(after) || type_is(after, "ByteLevel") || adds_nothing(after), LS_ERR_DATA,
-             "%s: post_processor: expected ByteLevel, null, or a template that adds no tokens" LS_HINT
-             "set it to null; add tokens at the start or the end in your own code",
-             l->path);
-    LS_CHECK(!decoder || json_is_null(decoder) || type_is(decoder, "ByteLevel"), LS_ERR_DATA,
-             "%s: decoder: expected ByteLevel or null" LS_HINT
-             "only byte-level tokenizers, such as GPT-2's, are supported",
-             l->path);
-    return LS_OK;
-}
-
-static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, ls_tokenizer **t)
+static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, const json_t *config, ls_tokenizer **t)
 {
     const json_t *model = json_object_get(root, "model"), *type = json_object_get(model, "type"),
                  *merges = json_object_get(model, "merges");
@@ -208,19 +85,20 @@ static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, ls_tokeniz
              l->path, ls__json_kind(l->vocab));
     LS_CHECK(!l->added || json_is_array(l->added) || json_is_null(l->added), LS_ERR_DATA,
              "%s: added_tokens: expected an array, found %s", l->path, ls__json_kind(l->added));
-    LS_TRY(take_cutting(l, root));
-    LS_TRY(take_normalizer(l, root));
+    LS_TRY(ls__settings_read(l, root));
     const char *want    = l->chars || l->spaced ? "WordLevel" : "BPE",
                *unknown = json_string_value(json_object_get(model, "unk_token"));
-    LS_CHECK(type_is(model, want) || (!type && merges), LS_ERR_DATA, "%s: model.type: expected %s, found %s", l->path,
-             want, json_is_string(type) ? ls__vocab_show(json_string_value(type)) : ls__json_kind(type));
+    LS_CHECK((json_is_string(type) && !strcmp(json_string_value(type), want)) || (!type && merges), LS_ERR_DATA,
+             "%s: model.type: expected %s, found %s", l->path, want,
+             json_is_string(type) ? ls__vocab_show(json_string_value(type)) : ls__json_kind(type));
     LS_CHECK(!l->chars || !unknown || !json_object_get(l->vocab, unknown), LS_ERR_DATA,
              "%s: model.unk_token: '%s' is in the vocabulary" LS_HINT
              "tokenizers with a token for unknown characters are not supported",
              l->path, ls__vocab_show(unknown));
     l->unknown = unknown;
-    LS_TRY(check_settings(l, root, model));
     LS_TRY(ls__vocab_tokens(l));
+    LS_TRY(ls__settings_template(l, root));
+    if (config) LS_TRY(ls__settings_roles(l, config));
     for (int i = 0; i < l->adds; i++)
         LS_CHECK(!l->lowercase || !l->add[i].late, LS_ERR_DATA,
                  "%s: the added token '%s' is normalized: expected 'normalized' false with the normalizer Lowercase",
@@ -299,6 +177,8 @@ static ls_status find_files(ls_vocab_file *l, const char *path)
     const char *vocab = beside(l->memory, l->path, "merges.txt", "vocab.json");
     if (vocab) l->path = vocab;
     l->merges_path = beside(l->memory, l->path, "vocab.json", "merges.txt");
+    l->config_path = beside(l->memory, l->path, "/tokenizer.json", "/tokenizer_config.json");
+    if (l->config_path && !is_there(l->config_path)) l->config_path = NULL;
     LS_CHECK(!l->merges_path || is_there(l->merges_path), LS_ERR_DATA,
              "%s: is missing; %s needs it" LS_HINT "GPT-2's tokenizer has two files: download both, or tokenizer.json",
              l->merges_path, l->path);
@@ -307,20 +187,25 @@ static ls_status find_files(ls_vocab_file *l, const char *path)
 
 ls_status ls_tokenizer_load(ls_tokenizer **t, const char *path)
 {
-    ls_vocab_file l    = {0};
-    json_t       *root = NULL;
-    ls_status     status;
+    ls_vocab_file     l        = {0};
+    json_t           *json[2]  = {NULL, NULL};
+    ls_tokenizer_file files[2] = {{.name = "tokenizer.json"}, {.name = "tokenizer_config.json"}};
+    ls_status         status;
     LS_TRY(ls_arena_new(&l.memory, "tokenizer file"));
     LS_TRY_GOTO(status, find_files(&l, path), end);
-    LS_TRY_GOTO(status, read_json(l.memory, l.path, &root), end);
+    LS_TRY_GOTO(status, read_json(l.memory, l.path, 0, &json[0], &files[0]), end);
     if (l.merges_path) {
-        status = load_pair(&l, root, t);
-    } else {
-        l.merges_path = l.path;
-        status        = load_tokenizer(&l, root, t);
+        status = load_pair(&l, json[0], t);
+        goto end;
     }
+    if (l.config_path) /* its model_max_length may be larger than any integer */
+        LS_TRY_GOTO(status, read_json(l.memory, l.config_path, JSON_DECODE_INT_AS_REAL, &json[1], &files[1]), end);
+    l.merges_path = l.path;
+    LS_TRY_GOTO(status, load_tokenizer(&l, json[0], json[1], t), end);
+    for (int i = 0; i < LS_TOKENIZER_FILES; i++)
+        if (files[i].data) ls__tokenizer_keep(*t, i, &files[i]);
 end:
-    json_decref(root);
+    for (int i = 0; i < 2; i++) json_decref(json[i]);
     ls_arena_free(l.memory);
     return status;
 }

@@ -11,7 +11,7 @@
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/tokenizer_bpe.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 /* ---- the table of characters ------------------------------------------------------------------------------------- */
 
@@ -95,7 +95,31 @@ static uint64_t hash_of(const ls_tokenizer *t)
     hash = XXH3_64bits_withSeed(t->byte, sizeof t->byte, hash);
     if (t->kind == LS_TOKENIZER_WORDS) hash = XXH3_64bits_withSeed(&t->unknown, sizeof t->unknown, hash);
     if (t->lowercase) hash = XXH3_64bits_withSeed("lowercase", 9, hash);
+    if (memcmp(&t->rules, &(ls_rules){0}, sizeof t->rules))
+        hash = XXH3_64bits_withSeed(&t->rules, sizeof t->rules, hash);
     return XXH3_64bits_withSeed(t->merge, (size_t)t->merges * sizeof *t->merge, hash);
+}
+
+/* Copies the templates, and lists the tokens before and after a single text. */
+static void set_templates(ls_tokenizer *t, const ls_template *single, const ls_template *pair)
+{
+    bool after     = false;
+    t->single_text = single ? *single : (ls_template){{{LS_TEMPLATE_A, 0}}, 1};
+    t->text_pair   = pair ? *pair : (ls_template){{{LS_TEMPLATE_A, 0}, {LS_TEMPLATE_B, 1}}, 2};
+    for (int i = 0; i < t->single_text.count; i++) {
+        const int32_t id = t->single_text.item[i].id;
+        if (id == LS_TEMPLATE_A)
+            after = true;
+        else if (after)
+            t->after[t->afters++] = id;
+        else
+            t->before[t->befores++] = id;
+    }
+}
+
+void ls__tokenizer_keep(ls_tokenizer *t, int index, const ls_tokenizer_file *file)
+{
+    t->file[index] = (ls_tokenizer_file){file->name, copy(t->arena, file->data, file->bytes), file->bytes};
 }
 
 ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts)
@@ -113,6 +137,10 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     t->merges       = parts->merges;
     t->merge        = copy(arena, parts->merge, (size_t)parts->merges * sizeof *t->merge);
     t->classes      = ls__unicode_classes();
+    t->flags        = ls__unicode_flags();
+    t->rules        = parts->rules;
+    set_templates(t, parts->single, parts->pair);
+    for (int r = 0; r < LS_TOKEN_ROLES; r++) t->role[r] = parts->role ? parts->role[r] : -1;
     set_added(t, parts);
     if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
     if (t->kind == LS_TOKENIZER_CHARS) build_char_table(t);
@@ -158,6 +186,47 @@ int32_t ls_tokenizer_unknown(const ls_tokenizer *t) { return t->unknown; }
 bool ls_tokenizer_lowercase(const ls_tokenizer *t) { return t->lowercase; }
 
 uint64_t ls_tokenizer_hash(const ls_tokenizer *t) { return t->hash; }
+
+int32_t ls_tokenizer_role(const ls_tokenizer *t, ls_token_role role) { return t->role[role]; }
+
+const int32_t *ls_tokenizer_before(const ls_tokenizer *t, int *n)
+{
+    *n = t->befores;
+    return t->before;
+}
+
+const int32_t *ls_tokenizer_after(const ls_tokenizer *t, int *n)
+{
+    *n = t->afters;
+    return t->after;
+}
+
+static const ls_added *added_of(const ls_tokenizer *t, int32_t id)
+{
+    for (int i = 0; i < t->added; i++)
+        if (t->add[i].id == id) return &t->add[i];
+    return NULL;
+}
+
+bool ls_tokenizer_is_special(const ls_tokenizer *t, int32_t id)
+{
+    const ls_added *add = added_of(t, id);
+    return add && add->special;
+}
+
+int32_t ls_tokenizer_find(const ls_tokenizer *t, const char *text)
+{
+    int32_t      found  = -1;
+    const size_t length = strlen(text);
+    for (int32_t id = 0; id < t->size; id++) {
+        size_t      bytes;
+        const char *token = ls_tokenizer_token(t, id, &bytes);
+        if (bytes != length || memcmp(token, text, bytes) != 0) continue;
+        if (added_of(t, id)) return id;
+        if (found < 0) found = id;
+    }
+    return found;
+}
 
 const char *ls_tokenizer_kind_text(ls_tokenizer_kind kind)
 {

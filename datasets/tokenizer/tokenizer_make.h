@@ -5,24 +5,30 @@
 
 #include "datasets/tokenizer/tokenizer_tables.h"
 
-/* Parts of a tokenizer.  The caller has checked them: texts are not empty, ids are within 0 to size - 1, and bpe has a
- * token for each byte. */
+/* Parts of a tokenizer.  The caller has checked them: texts are not empty, ids are within 0 to size - 1, and a
+ * byte that bpe has no token for has the id -1. */
 typedef struct ls_tokenizer_parts {
-    ls_tokenizer_kind kind;
-    int32_t           size;
-    const uint8_t    *text; /* as in struct ls_tokenizer */
-    const uint64_t   *at;
-    int64_t           merges;
-    const ls_merge   *merge;
-    const int32_t    *byte; /* bpe: tokens of the 256 bytes */
-    int               added;
-    const ls_added   *add;
-    int32_t           end, unknown; /* words: ids of <eos> and <unk>; texts end with a space, that of <eos> is "\n" */
-    bool              lowercase;
+    ls_tokenizer_kind  kind;
+    int32_t            size;
+    const uint8_t     *text; /* as in struct ls_tokenizer */
+    const uint64_t    *at;
+    int64_t            merges;
+    const ls_merge    *merge;
+    const int32_t     *byte; /* bpe: tokens of the 256 bytes */
+    int                added;
+    const ls_added    *add;
+    int32_t            end, unknown; /* words: ids of <eos> and <unk>; texts end with a space, that of <eos> is "\n" */
+    bool               lowercase;
+    ls_rules           rules;
+    const ls_template *single, *pair; /* NULL: the text alone; A, then B with type 1 */
+    const int32_t     *role;          /* NULL: none */
 } ls_tokenizer_parts;
 
 /* Copies the parts and builds the tables. */
 ls_status ls__tokenizer_make(ls_tokenizer **t, const ls_tokenizer_parts *parts);
+
+/* Keeps a copy of a file, for ls_tokenizer_save. */
+void ls__tokenizer_keep(ls_tokenizer *t, int index, const ls_tokenizer_file *file);
 
 /* chars: returns the token of a character; -1: none. */
 int32_t ls__char_token(const ls_tokenizer *t, uint32_t code);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writes tokenizer.json for Hugging Face's `tokenizers`:
+ * Writes tokenizer.json for Hugging Face's `tokenizers`: the file that the tokenizer was loaded from, unchanged, or one
+ * that is made from its tables:
  *
  *     bpe     model BPE, with the regular expression of ByteLevel
  *     bytes   model BPE without merges
@@ -18,7 +19,7 @@
 
 #include "core/io/atomic_file.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
 
@@ -177,16 +178,38 @@ static ls_status write_json(const json_t *json, ls_file *f)
     return LS_OK; /* a failed write of the stream is reported by ls__file_finish */
 }
 
-ls_status ls_tokenizer_save(const ls_tokenizer *t, const char *folder)
+static ls_status make_file(const ls_tokenizer *t, const char *folder)
 {
     char    path[LS_PATH_BYTES];
     ls_file f;
     LS_TRY(ls__path(path, "%s/tokenizer.json", folder));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) return LS_FAIL_ERRNO("%s: cannot be written", folder);
     json_t *json = make_root(t);
     LS_CHECK(json, LS_ERR_ENV, "%s: no memory for the text of %d tokens", path, t->size);
     ls_status status = ls__file_create(&f, path);
     if (status == LS_OK) status = ls__file_finish(&f, write_json(json, &f));
     json_decref(json);
     return status;
+}
+
+static ls_status write_data(const ls_tokenizer_file *file, ls_file *f)
+{
+    FILE *stream;
+    LS_TRY(ls__file_stream(f, &stream));
+    fwrite(file->data, 1, file->bytes, stream);
+    return LS_OK; /* a failed write of the stream is reported by ls__file_finish */
+}
+
+ls_status ls_tokenizer_save(const ls_tokenizer *t, const char *folder)
+{
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) return LS_FAIL_ERRNO("%s: cannot be written", folder);
+    if (!t->file[0].data) return make_file(t, folder);
+    for (int i = 0; i < LS_TOKENIZER_FILES; i++) {
+        char    path[LS_PATH_BYTES];
+        ls_file f;
+        if (!t->file[i].data) continue;
+        LS_TRY(ls__path(path, "%s/%s", folder, t->file[i].name));
+        LS_TRY(ls__file_create(&f, path));
+        LS_TRY(ls__file_finish(&f, write_data(&t->file[i], &f)));
+    }
+    return LS_OK;
 }

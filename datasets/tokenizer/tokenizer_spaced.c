@@ -14,7 +14,7 @@
 #include <xxhash.h>
 
 #include "datasets/tokenizer/growable.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum { UNKNOWN, END, FIRST_WORD }; /* ids of a learned vocabulary */
 

@@ -30,6 +30,34 @@ typedef struct ls_merge_slot {
     int32_t left, right, rank, result; /* left -1: empty slot */
 } ls_merge_slot;
 
+/* How the text between added tokens is split into words. */
+typedef enum ls_split {
+    LS_SPLIT_GPT2,  /* ls__word                                                     */
+    LS_SPLIT_DIGITS /* each digit is a word; the text between digits: ls__word      */
+} ls_split;
+
+/* Rules that turn a text into words.  Those of GPT-2 are all 0.  Bytes, so that there is no padding to hash. */
+typedef struct ls_rules {
+    uint8_t split; /* ls_split */
+} ls_rules;
+
+/* Tokens around one text or two: a token's id or LS_TEMPLATE_A, LS_TEMPLATE_B, and the type of these tokens. */
+enum { LS_TEMPLATE_A = -1, LS_TEMPLATE_B = -2, LS_MAX_TEMPLATE = 16 };
+typedef struct ls_template_item {
+    int32_t id, type;
+} ls_template_item;
+typedef struct ls_template {
+    ls_template_item item[LS_MAX_TEMPLATE + 2];
+    int              count; /* 0: a pair of texts is not supported */
+} ls_template;
+
+/* A file that a tokenizer was loaded from; ls_tokenizer_save writes it unchanged. */
+typedef struct ls_tokenizer_file {
+    const char *name, *data; /* NULL: none */
+    size_t      bytes;
+} ls_tokenizer_file;
+enum { LS_TOKENIZER_FILES = 2 };
+
 /* A slot of the hash table of characters. */
 typedef struct ls_char {
     uint32_t code;
@@ -56,7 +84,7 @@ struct ls_tokenizer {
     const ls_merge      *merge;
     uint64_t             pair_mask; /* slots - 1 of `pair`; slots is a power of two              */
     const ls_merge_slot *pair;
-    int32_t              byte[256]; /* bpe: token of each byte                                   */
+    int32_t              byte[256]; /* bpe: token of each byte; -1: none, the byte is left out      */
     uint64_t             word_mask; /* slots - 1 of `word`                                       */
     const int32_t       *word;      /* bpe: hash table of the tokens that are the result of merging their own text;
                                   words: of all tokens */
@@ -64,6 +92,14 @@ struct ls_tokenizer {
     uint64_t       char_mask; /* slots - 1 of `chars`                                       */
     const ls_char *chars;     /* chars: hash table of the token of each character           */
     const uint8_t *classes;   /* ls__unicode_classes                                        */
+    const uint8_t *flags;     /* ls__unicode_flags                                          */
+
+    ls_rules          rules;
+    ls_template       single_text, text_pair;
+    int32_t           before[LS_MAX_TEMPLATE], after[LS_MAX_TEMPLATE]; /* tokens of `single` beside the text */
+    int               befores, afters;
+    int32_t           role[LS_TOKEN_ROLES]; /* -1: none */
+    ls_tokenizer_file file[LS_TOKENIZER_FILES];
 };
 
 #endif

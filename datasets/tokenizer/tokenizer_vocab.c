@@ -13,7 +13,7 @@
 #include "core/base/format_text.h"
 #include "datasets/tokenizer/tokenizer_make.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum { MAX_ADDED_BYTES = 4096 };
 
@@ -299,19 +299,15 @@ static ls_status spell(const ls_vocab_file *l, int64_t id, uint8_t *out, size_t 
     return LS_OK;
 }
 
-static ls_status find_bytes(const ls_vocab_file *l, int32_t byte[256])
+/* Finds the tokens of the bytes; -1: the byte has none. */
+static void find_bytes(const ls_vocab_file *l, int32_t byte[256])
 {
     for (int b = 0; b < 256; b++) {
         char written[5] = {0};
         ls__utf8_put((uint8_t *)written, ls__byte_char(b));
         const json_t *id = json_object_get(l->vocab, written);
-        LS_CHECK(id, LS_ERR_DATA,
-                 "%s: the vocabulary has no token '%s' for the byte 0x%02x" LS_HINT
-                 "byte-level tokenizers need all 256 bytes: train with initial_alphabet=ByteLevel.alphabet()",
-                 l->path, written, b);
-        byte[b] = (int32_t)json_integer_value(id);
+        byte[b]          = id ? (int32_t)json_integer_value(id) : -1;
     }
-    return LS_OK;
 }
 
 /* Finds a token of kind words. */
@@ -338,7 +334,11 @@ ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
                                 .byte      = byte,
                                 .added     = l->adds,
                                 .add       = l->add,
-                                .lowercase = l->lowercase};
+                                .lowercase = l->lowercase,
+                                .rules     = l->rules,
+                                .single    = l->single.count ? &l->single : NULL,
+                                .pair      = l->single.count ? &l->pair : NULL,
+                                .role      = l->config_path ? l->role : NULL};
     for (int64_t id = 0; id < l->size; id++) room += strlen(l->written[id]);
     uint8_t  *text = ls_arena_alloc(l->memory, room);
     uint64_t *at   = ls_arena_alloc(l->memory, (size_t)(l->size + 1) * sizeof *at);
@@ -354,14 +354,20 @@ ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
         LS_TRY(find_word(l, l->unknown, &parts.unknown));
         LS_TRY(find_word(l, LS_END_WORD, &parts.end));
     } else if (!l->chars) {
-        LS_TRY(find_bytes(l, byte));
-        for (int b = 0; b < 256; b++) plain = plain && byte[b] == b;
+        find_bytes(l, byte);
+        for (int b = 0; b < 256; b++) {
+            plain = plain && byte[b] == b;
+            LS_CHECK(byte[b] >= 0 || !l->unknown, LS_ERR_DATA,
+                     "%s: the vocabulary has no token for the byte 0x%02x, and model.unk_token is '%s'" LS_HINT
+                     "byte-level tokenizers need all 256 bytes, or no token for unknown ones",
+                     l->path, b, ls__vocab_show(l->unknown));
+        }
         parts.kind = plain ? LS_TOKENIZER_BYTES : LS_TOKENIZER_BPE;
         LS_CHECK(!plain || !l->lowercase, LS_ERR_DATA, "%s: normalizer: expected null for a tokenizer of bytes",
                  l->path);
         LS_CHECK(plain || l->words, LS_ERR_DATA,
                  "%s: pre_tokenizer: expected ByteLevel with use_regex true" LS_HINT
-                 "only GPT-2's way to split texts into words is supported",
+                 "this way to split texts into words is not supported",
                  l->path);
         LS_TRY(check_merges(l));
     }

@@ -4,7 +4,7 @@
 #ifndef LS_LAUNCH_SCORE_SCORE_UNICODE_H
 #define LS_LAUNCH_SCORE_SCORE_UNICODE_H
 
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum {
     LS_CHAR_SPACE       = 1,  /* str.isspace                                               */

@@ -5,7 +5,8 @@
  * loads must decode its encoding to the same text, cut a text only where it reports a cut, and be equal after saving
  * and loading.
  */
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/tokenizer_tables.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char some_text[] = "the cat's  hat\n\n \xc3\xa9t\xc3\xa9 12<|endoftext|>aaaa bbbb \xff\xe2\x82";
@@ -22,6 +23,14 @@ static ls_status encode_in_pieces(const ls_tokenizer *t, const char *text, size_
     return LS_OK;
 }
 
+/* True if the text of the tokens may differ from the encoded text. */
+static bool may_change(const ls_tokenizer *t)
+{
+    bool loses = t->kind == LS_TOKENIZER_WORDS || t->lowercase;
+    for (int b = 0; b < 256; b++) loses |= t->kind == LS_TOKENIZER_BPE && t->byte[b] < 0;
+    return loses;
+}
+
 static void check_text(const ls_tokenizer *t, const char *text, size_t bytes)
 {
     ls_tokens whole = {0}, pieces = {0}, plain = {0};
@@ -34,9 +43,8 @@ static void check_text(const ls_tokenizer *t, const char *text, size_t bytes)
         bool as_it_is = ls_tokenizer_kind_of(t) == LS_TOKENIZER_BYTES;
         fuzz_expect(ls__utf8_clean((const uint8_t *)text, bytes, &clean, &replaced) == LS_OK);
         fuzz_expect(ls_tokenizer_decode(t, whole.id, whole.count, &back) == LS_OK);
-        bool loses = ls_tokenizer_kind_of(t) == LS_TOKENIZER_WORDS || ls_tokenizer_lowercase(t);
-        fuzz_expect(loses || (back.bytes == (as_it_is ? bytes : clean.bytes) &&
-                              (!bytes || memcmp(back.data, as_it_is ? text : clean.data, back.bytes) == 0)));
+        fuzz_expect(may_change(t) || (back.bytes == (as_it_is ? bytes : clean.bytes) &&
+                                      (!bytes || memcmp(back.data, as_it_is ? text : clean.data, back.bytes) == 0)));
         fuzz_expect(as_it_is || whole.replaced == replaced);
         fuzz_expect(encode_in_pieces(t, text, bytes, &pieces) == LS_OK && pieces.count == whole.count);
         fuzz_expect(whole.count == 0 || memcmp(pieces.id, whole.id, (size_t)whole.count * sizeof *whole.id) == 0);

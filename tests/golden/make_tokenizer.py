@@ -13,7 +13,7 @@ import json
 import pathlib
 import sys
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 OUT = pathlib.Path(__file__).parent / "tokenizer"
 END = "<|endoftext|>"
@@ -100,6 +100,18 @@ def learn(text, size):
     return t
 
 
+def learn_digits(text):
+    """SmolLM's form: each digit is a word, and some bytes have no token."""
+    t, missing = byte_level(models.BPE()), "qQ\u0104\xe3\xf0"  # the bytes q, Q, 4, E3, F0
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), t.pre_tokenizer])
+    alphabet = [c for c in pre_tokenizers.ByteLevel.alphabet() if c not in missing]
+    text = text.translate({c: None for c in (4, *b"qQ", *range(0x3000, 0x4000), *range(0x10000, 0x40000))})
+    t.train_from_iterator([text], trainers.BpeTrainer(vocab_size=600, min_frequency=2, initial_alphabet=alphabet, show_progress=False))
+    t.add_special_tokens([END, "<|im_end|>"])
+    t.post_processor = processors.TemplateProcessing(single=f"{END} $A <|im_end|>", special_tokens=[(END, 600), ("<|im_end|>", 601)])
+    return t
+
+
 def learn_words(text, size, least, lower):
     """The most frequent words, those of one count in the order of their bytes.  Words with a zero byte are not learned."""
     steps = [normalizers.Replace("\n", " <eos> ")] + [normalizers.Lowercase()] * lower
@@ -151,8 +163,9 @@ def write(shakespeare):
     words, lower = learn_words(as_text(raw), 500, 0, False), learn_words(as_text(raw), 0, 2, True)
     small_lower = learn(normalizers.Lowercase().normalize_str(as_text(raw)), 400)
     small_lower.normalizer = normalizers.Lowercase()
+    digits = learn_digits(as_text(raw))
     OUT.mkdir(exist_ok=True)
-    for t, name in [(words, "words.json"), (lower, "words-lower.json"), (small_lower, "bpe-lower.json")]:
+    for t, name in [(words, "words.json"), (lower, "words-lower.json"), (small_lower, "bpe-lower.json"), (digits, "digits.json")]:
         t.save(str(OUT / name), pretty=False)
     small.save(str(OUT / "shakespeare.json"), pretty=False)
     special.save(str(OUT / "special.json"), pretty=False)
@@ -163,7 +176,7 @@ def write(shakespeare):
     tokens = tokens_of(small, shakespeare)
     case("shakespeare", count=len(tokens), hash=fnv(tokens))
     files = [("shakespeare.json", small), ("mixed-vocab.json", mixed), ("words.json", words), ("words-lower.json", lower)]
-    for name, t in files + [("bpe-lower.json", small_lower)]:
+    for name, t in files + [("bpe-lower.json", small_lower), ("digits.json", digits)]:
         for block in range(0, LINES, 1000):
             tokens = tokens_of(t, as_text(b"".join(lines[block : block + 1000])))
             case("block", tokenizer=name, first=block, count=len(tokens), hash=fnv(tokens))

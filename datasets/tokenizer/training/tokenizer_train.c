@@ -9,7 +9,7 @@
 #include "datasets/tokenizer/training/tokenizer_merges.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/training/tokenizer_words.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum { DEFAULT_WORDS = 4 << 20 };
 

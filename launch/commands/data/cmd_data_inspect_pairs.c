@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 #include "launch/commands/data/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum { MIXED_LINES = 10000, MIXED_LINE_BYTES = 512 };
 

@@ -5,7 +5,7 @@
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/training/text_pieces.h"
 #include "datasets/tokenizer/training/tokenizer_words.h"
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/datasets/tokenizer/mixed_text.h"
 #include "tests/unit.h"

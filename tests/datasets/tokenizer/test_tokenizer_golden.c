@@ -148,9 +148,9 @@ static void check_long(const golden *g, const ls_tokenizer *t)
     free(text);
 }
 
-enum { SHAKESPEARE, MIXED, SPECIAL, WORDS, WORDS_LOWER, BPE_LOWER, TOKENIZERS };
-static const char *const tokenizer_name[] = {"shakespeare.json", "mixed-vocab.json", "special.json",
-                                             "words.json",       "words-lower.json", "bpe-lower.json"};
+enum { SHAKESPEARE, MIXED, SPECIAL, WORDS, WORDS_LOWER, BPE_LOWER, DIGITS, TOKENIZERS };
+static const char *const tokenizer_name[] = {"shakespeare.json", "mixed-vocab.json", "special.json", "words.json",
+                                             "words-lower.json", "bpe-lower.json",   "digits.json"};
 
 static void test_tokens(void **state)
 {

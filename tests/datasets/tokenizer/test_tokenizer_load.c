@@ -67,85 +67,111 @@ static void check_refused(const char *path, const char *part)
     if (!strstr(message, path)) fail_msg("'%s' is not in: %s", path, message);
 }
 
+#define TEMPLATE(piece, tokens)                                                                                        \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" piece "],\"special_tokens\":" tokens "}"
+
+static const struct {
+    const char *from, *to, *part;
+} wrong_json[] = {
+    {"\"aa\":256", "\"aa\":257", "the tokens 'aa' and 'bb' both have the id 257"},
+    {"\"aa\":256", "\"aa\":300", "token 'aa': id: expected 0 to 259, because there are 260 tokens, found 300"},
+    {"\"aa\":256", "\"aa\":-1", "token 'aa': id: expected 0 to 259, because there are 260 tokens, found -1"},
+    {"\"aa\":256", "\"aa\":9223372036854775807", "found 9223372036854775807"},
+    {"\"aa\":256", "\"aa\":99999999999999999999", "expected JSON"},
+    {"\"aa\":256", "\"aa\":2.5", "token 'aa': id: expected a number, found a number with a fraction"},
+    {"\"aa\":256", "\"aa\":null", "found null"},
+    {"\"aa\":256", "\"aa\":256,\"aa\":256", "expected JSON: duplicate"},
+    {"\"aa\":256", "\"\":256", "token 256: expected text, found nothing"},
+    {"\"aa\":256", "\"a\\u0000\":256", "expected JSON"},
+    {"\"aa\":256", "\"a\xff\":256", "expected JSON"},
+    {"\"aa\":256,", "", "token '<|endoftext|>': id: expected 0 to 258, because there are 259 tokens, found 259"},
+    {"\"unk_token\":null,\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":\"\",\"fuse_unk\":false,"
+     "\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":{\"!\":0",
+     "\"unk_token\":\"aa\",\"vocab\":{\"aaa\":0",
+     "the vocabulary has no token for the byte 0x21, and model.unk_token is 'aa'"},
+    {"\"\xc4\xa0"
+     "bb\":258",
+     "\"\xe2\x96\x81"
+     "bb\":258",
+     "the token '\xc4\xa0"
+     "bb'"},
+    {"\"aa\":256", "\"\\u001b[31m\":257,\"aa\":256", "'?[31m'"},
+    {"\"a a\"", "\"a c\"", "tokenizer.json, merge 1: the token 'ac' is not in the vocabulary"},
+    {"\"b b\"", "\"b zz\"", "merge 2: the token 'zz'"},
+    {"\"a a\"", "\"aa\"", "merge 1: expected two tokens with one space between them, found 'aa'"},
+    {"\"a a\"", "\"a a a\"", "merge 1: expected two tokens with one space"},
+    {"\"a a\"", "\" a\"", "merge 1: the token ''"},
+    {"\"a a\"", "17", "merge 1: expected two tokens, found a number"},
+    {"\"a a\"", "[\"a\"]", "merge 1: expected two tokens, found an array"},
+    {"\"a a\"", "\"a a\",\"b b\",\"a a\"", "merges 1 and 3 are the same: 'a a'"},
+    {"\"merges\":[\"a a\",", "\"merges\":7,\"other\":[", "model.merges: expected an array, found a number"},
+    {"\"vocab\":{", "\"vocab\":7,\"other\":{", "model.vocab: expected an object, found a number"},
+    {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
+    {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
+    {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"",
+     "pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, or WhitespaceSplit, found "
+     "Metaspace"},
+    {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"",
+     "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]",
+     "found Digits, ByteLevel"},
+    {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"",
+     "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[1,2,{\"type\":\"x\"},3,4]",
+     "found a number, a number, x, a number, ..."},
+    {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{", "or WhitespaceSplit, found null"},
+    {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "expected add_prefix_space false"},
+    {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
+    {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
+     "normalizer: expected null, Lowercase, or Replace of newlines"},
+    {"\"normalizer\":null",
+     "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\n\"},\"content\":\" <eos> \"}",
+     "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
+    {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"",
+     "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
+    {"\"post_processor\":null",
+     "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
+     "{\"Sequence\":{\"id\":\"A\"}}]}",
+     "post_processor.single: expected SpecialToken or Sequence with an id and type_id 0 or 1"},
+    {"\"post_processor\":null", TEMPLATE("{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}", "{}"),
+     "post_processor.special_tokens: expected 'x' with its ids, found nothing"},
+    {"\"post_processor\":null", TEMPLATE("{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}", "{\"x\":{\"ids\":[260]}}"),
+     "post_processor: expected the id of a token, 0 to 259, found 260"},
+    {"\"post_processor\":null",
+     TEMPLATE("{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}}",
+              "{\"x\":{\"ids\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}}"),
+     "post_processor: expected at most 16 tokens around a text"},
+    {"\"post_processor\":null", TEMPLATE("{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}", "{}"),
+     "post_processor.single: expected the text A, once, found 'B'"},
+    {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}",
+     "post_processor.single: expected the text A, found none"},
+    {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}",
+     "post_processor: expected the id of a token, 0 to 259, found nothing"},
+    {"\"post_processor\":null", "\"post_processor\":{\"type\":\"Other\"}",
+     "post_processor: expected null, ByteLevel, and one of TemplateProcessing, BertProcessing and "
+     "RobertaProcessing, found Other"},
+    {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"",
+     "decoder: expected ByteLevel or null"},
+    {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
+    {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a number with a fraction"},
+    {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"",
+     "model.end_of_word_suffix: expected null, found </w>"},
+    {"\"lstrip\":false", "\"lstrip\":true", "the added token '<|endoftext|>' has lstrip"},
+    {"\"special\":true", "\"special\":1", "an added token's 'special': expected true or false, found a number"},
+    {"\"id\":259", "\"id\":5",
+     "the added token '<|endoftext|>' has the id 5 in added_tokens, and 259 in the vocabulary"},
+    {"\"content\":\"<|endoftext|>\"", "\"content\":\"\"", "expected objects with a 'content'"},
+    {"\"content\":\"<|endoftext|>\"", "\"content\":\"<|end|>\"", "'<|endoftext|>' and '<|end|>' both have the id 259"},
+    {"\"added_tokens\":[", "\"added_tokens\":[7,", "expected objects with a 'content', found a number"},
+    {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":259,\"content\":\"<|endoftext|>\"},", "occurs twice"},
+    {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":220,\"content\":\"\xc4\xa0\"},",
+     "is both an added token and the bytes of another token"},
+};
+
 static void test_wrong_json(void **state)
 {
-    static const struct {
-        const char *from, *to, *part;
-    } wrong[] = {
-        {"\"aa\":256", "\"aa\":257", "the tokens 'aa' and 'bb' both have the id 257"},
-        {"\"aa\":256", "\"aa\":300", "token 'aa': id: expected 0 to 259, because there are 260 tokens, found 300"},
-        {"\"aa\":256", "\"aa\":-1", "token 'aa': id: expected 0 to 259, because there are 260 tokens, found -1"},
-        {"\"aa\":256", "\"aa\":9223372036854775807", "found 9223372036854775807"},
-        {"\"aa\":256", "\"aa\":99999999999999999999", "expected JSON"},
-        {"\"aa\":256", "\"aa\":2.5", "token 'aa': id: expected a number, found a number with a fraction"},
-        {"\"aa\":256", "\"aa\":null", "found null"},
-        {"\"aa\":256", "\"aa\":256,\"aa\":256", "expected JSON: duplicate"},
-        {"\"aa\":256", "\"\":256", "token 256: expected text, found nothing"},
-        {"\"aa\":256", "\"a\\u0000\":256", "expected JSON"},
-        {"\"aa\":256", "\"a\xff\":256", "expected JSON"},
-        {"\"aa\":256,", "", "token '<|endoftext|>': id: expected 0 to 258, because there are 259 tokens, found 259"},
-        {"\"!\":0", "\"aaa\":0", "the vocabulary has no token '!' for the byte 0x21"},
-        {"\"\xc4\xa0"
-         "bb\":258",
-         "\"\xe2\x96\x81"
-         "bb\":258",
-         "the token '\xc4\xa0"
-         "bb'"},
-        {"\"aa\":256", "\"\\u001b[31m\":257,\"aa\":256", "'?[31m'"},
-        {"\"a a\"", "\"a c\"", "tokenizer.json, merge 1: the token 'ac' is not in the vocabulary"},
-        {"\"b b\"", "\"b zz\"", "merge 2: the token 'zz'"},
-        {"\"a a\"", "\"aa\"", "merge 1: expected two tokens with one space between them, found 'aa'"},
-        {"\"a a\"", "\"a a a\"", "merge 1: expected two tokens with one space"},
-        {"\"a a\"", "\" a\"", "merge 1: the token ''"},
-        {"\"a a\"", "17", "merge 1: expected two tokens, found a number"},
-        {"\"a a\"", "[\"a\"]", "merge 1: expected two tokens, found an array"},
-        {"\"a a\"", "\"a a\",\"b b\",\"a a\"", "merges 1 and 3 are the same: 'a a'"},
-        {"\"merges\":[\"a a\",", "\"merges\":7,\"other\":[", "model.merges: expected an array, found a number"},
-        {"\"vocab\":{", "\"vocab\":7,\"other\":{", "model.vocab: expected an object, found a number"},
-        {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
-        {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
-        {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"",
-         "pre_tokenizer: expected ByteLevel or WhitespaceSplit, found Metaspace"},
-        {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{",
-         "pre_tokenizer: expected ByteLevel or WhitespaceSplit, found null"},
-        {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "expected add_prefix_space false"},
-        {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
-        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
-         "normalizer: expected null, Lowercase, or Replace of newlines"},
-        {"\"normalizer\":null",
-         "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\n\"},\"content\":\" <eos> \"}",
-         "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
-        {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"",
-         "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
-        {"\"truncation\":null", "\"truncation\":{}", "truncation: expected null"},
-        {"\"post_processor\":null",
-         "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
-         "{\"Sequence\":{\"id\":\"A\"}}]}",
-         "post_processor: expected ByteLevel, null, or a template that adds no tokens"},
-        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}",
-         "post_processor: expected ByteLevel, null"},
-        {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"",
-         "decoder: expected ByteLevel or null"},
-        {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
-        {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a number with a fraction"},
-        {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"",
-         "model.end_of_word_suffix: expected null, found </w>"},
-        {"\"lstrip\":false", "\"lstrip\":true", "the added token '<|endoftext|>' has lstrip"},
-        {"\"special\":true", "\"special\":1", "an added token's 'special': expected true or false, found a number"},
-        {"\"id\":259", "\"id\":5",
-         "the added token '<|endoftext|>' has the id 5 in added_tokens, and 259 in the vocabulary"},
-        {"\"content\":\"<|endoftext|>\"", "\"content\":\"\"", "expected objects with a 'content'"},
-        {"\"content\":\"<|endoftext|>\"", "\"content\":\"<|end|>\"",
-         "'<|endoftext|>' and '<|end|>' both have the id 259"},
-        {"\"added_tokens\":[", "\"added_tokens\":[7,", "expected objects with a 'content', found a number"},
-        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":259,\"content\":\"<|endoftext|>\"},", "occurs twice"},
-        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":220,\"content\":\"\xc4\xa0\"},",
-         "is both an added token and the bytes of another token"},
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        char *text = changed(good, wrong[i].from, wrong[i].to);
+    for (size_t i = 0; i < sizeof wrong_json / sizeof *wrong_json; i++) {
+        char *text = changed(good, wrong_json[i].from, wrong_json[i].to);
         file_write(at_root("tokenizer.json"), text, strlen(text));
-        check_refused(at_root("tokenizer.json"), wrong[i].part);
+        check_refused(at_root("tokenizer.json"), wrong_json[i].part);
         assert_null(strchr(ls_error_message(), '\x1b'));
         free(text);
     }
@@ -219,6 +245,57 @@ static void test_empty_template(void **state)
     assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
     ls_tokenizer_free(t);
     ls_tokenizer_free(want);
+    free(text);
+}
+
+static void check_ids(const int32_t *id, int n, int count, const int32_t *want)
+{
+    assert_int_equal(n, count);
+    for (int i = 0; i < n; i++) assert_int_equal(id[i], want[i]);
+}
+
+/* Tokens around texts, roles of tokens, and both files unchanged after saving. */
+static void test_roles(void **state)
+{
+    static const char config[] =
+        "{\"bos_token\": \"<|endoftext|>\", \"eos_token\": {\"content\": \"aa\"}, \"pad_token\": \"none\", "
+        "\"model_max_length\": 1000000000000000019884624838656}";
+    static const char roberta[] = "\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},"
+                                  "{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",1]}]}";
+    char             *text      = changed(good, "\"post_processor\":null", roberta), back[1 << 16];
+    ls_tokenizer     *t;
+    int               n;
+    mkdir(at_root("roles"), 0777);
+    file_write(at_root("roles/tokenizer.json"), text, strlen(text));
+    file_write(at_root("roles/tokenizer_config.json"), config, sizeof config - 1);
+    assert_ok(ls_tokenizer_load(&t, at_root("roles")));
+    const int32_t *before = ls_tokenizer_before(t, &n);
+    check_ids(before, n, 1, (int32_t[]){1});
+    const int32_t *after = ls_tokenizer_after(t, &n);
+    check_ids(after, n, 1, (int32_t[]){2});
+    assert_int_equal(ls_tokenizer_role(t, LS_TOKEN_BOS), 259);
+    assert_int_equal(ls_tokenizer_role(t, LS_TOKEN_EOS), 256);
+    assert_int_equal(ls_tokenizer_role(t, LS_TOKEN_PAD), -1);
+    assert_int_equal(ls_tokenizer_role(t, LS_TOKEN_MASK), -1);
+    assert_int_equal(ls_tokenizer_find(t, "<|endoftext|>"), 259);
+    assert_int_equal(ls_tokenizer_find(t, " bb"), 258);
+    assert_int_equal(ls_tokenizer_find(t, "bbb"), -1);
+    assert_true(ls_tokenizer_is_special(t, 259));
+    assert_false(ls_tokenizer_is_special(t, 258));
+    assert_false(ls_tokenizer_is_special(t, 260));
+    assert_ok(ls_tokenizer_save(t, at_root("again")));
+    assert_int_equal(folder_count(at_root("again")), 2);
+    assert_int_equal(file_read(at_root("again/tokenizer.json"), back, sizeof back), strlen(text));
+    assert_memory_equal(back, text, strlen(text));
+    assert_int_equal(file_read(at_root("again/tokenizer_config.json"), back, sizeof back), sizeof config - 1);
+    assert_memory_equal(back, config, sizeof config - 1);
+    ls_tokenizer_free(t);
+    file_write(at_root("roles/tokenizer_config.json"), "{\"bos_token\": 7}", 16);
+    assert_fails(ls_tokenizer_load(&t, at_root("roles")), LS_ERR_DATA,
+                 "tokenizer_config.json: bos_token: expected the text of a token, found a number");
+    file_write(at_root("roles/tokenizer_config.json"), "[]", 2);
+    assert_fails(ls_tokenizer_load(&t, at_root("roles")), LS_ERR_DATA,
+                 "tokenizer_config.json: expected an object, found an array");
     free(text);
 }
 
@@ -305,6 +382,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair),
                                        cmocka_unit_test(test_same_tokenizer), cmocka_unit_test(test_empty_template),
                                        cmocka_unit_test(test_saved),          cmocka_unit_test(test_large_token),
-                                       cmocka_unit_test(test_wrong_words)};
+                                       cmocka_unit_test(test_wrong_words),    cmocka_unit_test(test_roles)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

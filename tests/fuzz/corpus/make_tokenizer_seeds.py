@@ -49,6 +49,8 @@ words = {"type": "WordLevel", "vocab": {w: i for i, w in enumerate(["<unk>", "<e
 put("words", 0, tokenizer(words, {"type": "WhitespaceSplit"}, [], ends))
 put("words-lower", 0, tokenizer(words, {"type": "WhitespaceSplit"}, [], {"type": "Sequence", "normalizers": [ends, lower]}))
 put("bpe-lower", 0, tokenizer(bpe, level, [(end, END, False, True)], lower))
+digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, level]}
+put("bpe-digits", 0, tokenizer(bpe | {"vocab": {c: i for i, c in enumerate(sorted(set(vocab) - {"e", "2"}, key=vocab.get))}, "merges": merges[:2]}, digits, []))
 put("pair", 1, json.dumps(vocab | {END: end}, ensure_ascii=False).encode() + b"\0" + ("#version: 0.2\n" + "\n".join(merges) + "\n").encode())
 put("pair-without-merges", 1, json.dumps(vocab, ensure_ascii=False))
 put("text", 2, f"it's the cat's  hat, we'll {END} see 12 ½ 日本語 e\u0301\n\n \t{END}")

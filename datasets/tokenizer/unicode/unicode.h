@@ -23,6 +23,12 @@ typedef enum ls_unicode_class {
 /* Returns a table with the ls_unicode_class of each of the LS_UNICODE_END characters. */
 const uint8_t *ls__unicode_classes(void);
 
+/* Flags of characters: for Digits, for BertNormalizer and BertPreTokenizer, and \w for added tokens. */
+enum { LS_FLAG_NUMERIC = 1, LS_FLAG_REMOVED = 2, LS_FLAG_PUNCTUATION = 4, LS_FLAG_NONSPACING = 8, LS_FLAG_WORD = 16 };
+
+/* Returns a table with the flags of each of the LS_UNICODE_END characters. */
+const uint8_t *ls__unicode_flags(void);
+
 /* Decodes the first character of a non-empty text; returns its length in bytes.  *code = LS_UTF8_INVALID: these bytes
  * are a maximal subpart of an ill-formed sequence, to be replaced by one U+FFFD. */
 size_t ls__utf8_next(const uint8_t *text, size_t bytes, uint32_t *code);

@@ -5,7 +5,7 @@
  * Ill-formed UTF-8 is cut as the Unicode Standard recommends (Unicode 16, section 3.9, "maximal subparts"), so that the
  * number of U+FFFD is the same as in Python.
  */
-#include "datasets/tokenizer/unicode.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 
 /* ---- classes ----------------------------------------------------------------------------------------------------- */
 
-static uint8_t        class_of[LS_UNICODE_END];
+static uint8_t        class_of[LS_UNICODE_END], flags_of[LS_UNICODE_END];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void fill(void)
@@ -25,18 +25,34 @@ static void fill(void)
         uint32_t first, last;
         uint8_t class;
     } ranges[] = {
-#include "datasets/tokenizer/unicode_ranges.h"
+#include "datasets/tokenizer/unicode/unicode_ranges.h"
     };
 #undef X
 #undef L
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         memset(class_of + ranges[i].first, ranges[i].class, ranges[i].last - ranges[i].first + 1);
+#define F(name, first, last) {first, last, LS_FLAG_##name},
+    static const struct {
+        uint32_t first, last;
+        uint8_t  flag;
+    } flagged[] = {
+#include "datasets/tokenizer/unicode/unicode_flags.h"
+    };
+#undef F
+    for (size_t i = 0; i < sizeof flagged / sizeof *flagged; i++)
+        for (uint32_t c = flagged[i].first; c <= flagged[i].last; c++) flags_of[c] |= flagged[i].flag;
 }
 
 const uint8_t *ls__unicode_classes(void)
 {
     pthread_once(&filled, fill);
     return class_of;
+}
+
+const uint8_t *ls__unicode_flags(void)
+{
+    pthread_once(&filled, fill);
+    return flags_of;
 }
 
 /* ---- small letters ----------------------------------------------------------------------------------------------- */
@@ -50,7 +66,7 @@ static uint32_t small_letter(uint32_t c)
         uint32_t first, last;
         int32_t  step, distance;
     } run[] = {
-#include "datasets/tokenizer/unicode_ranges.h"
+#include "datasets/tokenizer/unicode/unicode_ranges.h"
     };
 #undef X
 #undef L
