@@ -77,6 +77,7 @@ const char *const ls__dtype_names[] = {
 
 const char *const ls__same_names[] = LS_ENUM_TEXTS(LS_SAME_LIST);
 const char *const ls__pad_names[]  = LS_ENUM_TEXTS(LS_PAD_LIST);
+const char *const ls__rope_names[] = LS_ENUM_TEXTS(LS_ROPE_LIST);
 
 const char *ls__dtype_name(ls_dtype type) { return ls__dtype_names[type]; }
 

@@ -104,6 +104,7 @@ const char              *ls__dtype_name(ls_dtype type);
 extern const char *const ls__dtype_names[]; /* by type, ended by NULL */
 extern const char *const ls__same_names[];  /* by ls_same, ended by NULL */
 extern const char *const ls__pad_names[];   /* by ls_pad_mode, ended by NULL */
+extern const char *const ls__rope_names[];  /* by ls_rope_scaling, ended by NULL */
 
 /* ---- types of values --------------------------------------------------------------------------------------------- */
 

@@ -46,13 +46,23 @@ typedef struct ls_add_position_args {
 /* y1 = x1 cos(n f_i) - x2 sin(n f_i)                               x: B x T x (heads D)   start: B of int32, or NULL: 0
  * y2 = x2 cos(n f_i) + x1 sin(n f_i)                               y: B x T x (heads D)
  * Rotates pair i of the elements of each head by an angle proportional to the position n = start + t (Su 2021);
- * f_i = base^(-2 i / D).  Pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama. */
+ * f_i = base^(-2 i / C), with C = columns, rescaled to a longer context as in transformers' modeling_rope_utils.py.
+ * Pair i is (x[i], x[i + C/2]), as in Hugging Face's Llama. */
+#define LS_ROPE_LIST(X)                                                                                                \
+    X(LS_ROPE_NONE, "none") X(LS_ROPE_LINEAR, "linear") X(LS_ROPE_LLAMA3, "llama3") X(LS_ROPE_YARN, "yarn")
+typedef enum ls_rope_scaling { LS_ENUMERATORS(LS_ROPE_LIST) } ls_rope_scaling;
 typedef struct ls_rotary_args {
-    ls_tensor *x, *start;
-    int        heads;       /* 0: 1                                                        */
-    int        rotate;      /* number of heads to rotate, the first; others are copied; 0: all */
-    float      base;        /* 0: 10000                                                    */
-    bool       interleaved; /* pair i is (x[2 i], x[2 i + 1])                              */
+    ls_tensor      *x, *start;
+    int             heads;       /* 0: 1 */
+    int             rotate;      /* number of heads to rotate, the first; others are copied; 0: all */
+    float           base;        /* 0: 10000 */
+    bool            interleaved; /* pair i is (x[2 i], x[2 i + 1]) */
+    int             columns;     /* elements of a head to rotate, the first; others are copied; 0: all */
+    ls_rope_scaling scaling;     /* rule by which the frequencies are rescaled */
+    float           factor;      /* ratio of the new context to the original; at least 1 */
+    float           low, high;   /* limits between which frequencies are mixed, rotations in the original context;
+                                    0: 1 and 4 (llama3), 1 and 32 (yarn: beta_slow, beta_fast) */
+    int64_t         original;    /* original context, positions; llama3 and yarn */
 } ls_rotary_args;
 #define ls_rotary(...) LS_APPLY(rotary, ls_rotary_args, __VA_ARGS__)
 

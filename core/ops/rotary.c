@@ -2,15 +2,27 @@
  *
  * Rotary positional embedding (Su 2021).      x: B x T x (H D)   start: B of int32 or none   ->  y: B x T x (H D)
  *
- * Rotates each pair of elements of the first `rotate` heads of row t by an angle proportional to the position
- * n = start + t, and copies the other heads.  Scores of rotated queries and keys then depend on the distance of their
- * positions alone.
+ * Rotates each pair of the first C elements (`columns`) of the first `rotate` heads of row t by an angle proportional
+ * to the position n = start + t, and copies the other elements.  Scores of rotated queries and keys then depend on the
+ * distance of their positions alone.
  *
- * Forward     y1 = x1 cos(n f_i) - x2 sin(n f_i)
- *             y2 = x2 cos(n f_i) + x1 sin(n f_i)       f_i = base^(-2 i / D),  i < D/2
- *             Pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama; with `interleaved` it is (x[2 i], x[2 i + 1]),
+ * Forward     y1 = m (x1 cos(n g_i) - x2 sin(n g_i))
+ *             y2 = m (x2 cos(n g_i) + x1 sin(n g_i))       f_i = base^(-2 i / C),  i < C/2
+ *             Pair i is (x[i], x[i + C/2]), as in Hugging Face's Llama; with `interleaved` it is (x[2 i], x[2 i + 1]),
  *             as in the paper.
- * Backward    rotates dy by the angles of -n
+ * Backward    rotates dy by the angles of -n, times m
+ *
+ * The scaling makes g_i of f_i for a context `factor` times as long as the original one, N positions.  A share k_i of
+ * the frequency is divided by factor:  g_i = k_i f_i / factor + (1 - k_i) f_i
+ *
+ *     none       k_i = 0
+ *     linear     k_i = 1                                                              (Chen 2023)
+ *     llama3     k_i = (high - r_i) / (high - low) in [0, 1]                          (Llama 3.1, 2024)
+ *     yarn       k_i = (i - a) / (b - a) in [0, 1];  r_a = high, r_b = low,           (Peng 2023)
+ *                a rounded down and b up, both limited to [0, C - 1]
+ *
+ * Pair i rotates r_i = N f_i / (2 pi) times in N positions.
+ * m = 1, but 0.1 log(factor) + 1 for yarn.
  */
 #include <omp.h>
 
@@ -20,6 +32,27 @@
 #include "core/ops/infer.h"
 
 enum { PAIRS = 128 }; /* pairs of a tile */
+
+static ls_status infer_scaling(const ls_node *n, ls_rotary_args *a)
+{
+    const char *name = ls__rope_names[a->scaling];
+    if (a->scaling == LS_ROPE_NONE) {
+        LS_NODE_CHECK(n, a->factor == 0 && a->original == 0 && a->low == 0 && a->high == 0,
+                      "factor, original, low or high is set without a scaling" LS_HINT
+                      "set scaling to linear, llama3 or yarn");
+        return LS_OK;
+    }
+    LS_NODE_CHECK(n, a->factor >= 1, "factor is %g, expected at least 1 with %s scaling", (double)a->factor, name);
+    if (a->scaling == LS_ROPE_LINEAR) return LS_OK;
+    if (a->low == 0) a->low = 1;
+    if (a->high == 0) a->high = a->scaling == LS_ROPE_YARN ? 32 : 4;
+    LS_NODE_CHECK(n, a->original >= 1, "original is %lld, expected the original number of positions with %s scaling",
+                  (long long)a->original, name);
+    LS_NODE_CHECK(n, a->low > 0 && a->low < a->high, "low is %g and high is %g, expected 0 < low < high",
+                  (double)a->low, (double)a->high);
+    LS_NODE_CHECK(n, a->scaling != LS_ROPE_YARN || a->base > 1, "base is 1, expected more with yarn scaling");
+    return LS_OK;
+}
 
 static ls_status infer(ls_node *n)
 {
@@ -36,6 +69,11 @@ static ls_status infer(ls_node *n)
     LS_NODE_CHECK(n, a->rotate >= 1 && a->rotate <= a->heads, "rotate is %d, expected 1 to %d heads", a->rotate,
                   a->heads);
     LS_NODE_CHECK(n, a->base >= 1, "base is %g, expected at least 1", (double)a->base);
+    const int64_t d = x->dim[1] / a->heads;
+    if (a->columns == 0) a->columns = (int)d;
+    LS_NODE_CHECK(n, a->columns >= 2 && a->columns <= d && a->columns % 2 == 0,
+                  "columns is %d, expected an even number of at most %lld", a->columns, (long long)d);
+    LS_TRY(infer_scaling(n, a));
     ls__out_like(n, 0, x);
     return LS_OK;
 }
@@ -73,28 +111,84 @@ static void duplicate_angles(int64_t n, float *sine, float *cosine)
     }
 }
 
+/* Shares k_i of the frequencies that are divided by the factor: k_i = from + slope * (i for yarn, f_i for llama3),
+ * limited to [0, 1]. */
+typedef struct ramp {
+    double from, slope;
+} ramp;
+
+/* The index i at which a pair rotates `rotations` times in the original context. */
+static double index_of(const ls_rotary_args *a, double rotations)
+{
+    return a->columns * ls__angle_log((double)a->original / rotations * LS_RADIAN) /
+           (2 * ls__angle_log((double)a->base));
+}
+
+static ramp ramp_of(const ls_rotary_args *a)
+{
+    if (a->scaling == LS_ROPE_NONE) return (ramp){0};
+    if (a->scaling == LS_ROPE_LINEAR) return (ramp){.from = 1};
+    const double low = (double)a->low, high = (double)a->high;
+    if (a->scaling == LS_ROPE_LLAMA3)
+        return (ramp){.from = high / (high - low), .slope = -(double)a->original / (high - low)};
+    double first = floor(index_of(a, high)), last = ceil(index_of(a, low));
+    if (first < 0) first = 0;
+    if (last > a->columns - 1) last = a->columns - 1;
+    if (first == last) last += 0.001;
+    return (ramp){.from = -first / (last - first), .slope = 1 / (last - first)};
+}
+
+/* step[i] = g_i, as ls__angle_step. */
+static void angle_steps(const ls_rotary_args *a, uint64_t *step)
+{
+    const ramp   k     = ramp_of(a);
+    const double ratio = ls__angle_ratio((double)a->base, a->columns);
+    double       turns = LS_RADIAN;
+    for (int i = 0; i < a->columns / 2; i++, turns *= ratio) {
+        double share = k.from + k.slope * (a->scaling == LS_ROPE_YARN ? i : turns);
+        share        = share < 0 ? 0 : share > 1 ? 1 : share;
+        step[i]      = ls__angle_step(share == 0 ? turns : turns * (1 - share) + turns / (double)a->factor * share);
+    }
+}
+
+/* The factor m of sines and cosines. */
+static float magnitude_of(const ls_rotary_args *a)
+{
+    return a->scaling == LS_ROPE_YARN ? (float)(0.1 * ls__angle_log((double)a->factor) + 1) : 1;
+}
+
+/* Copies n values that are not rotated, or adds them. */
+static void pass(int64_t n, const float *x, float *y, bool add)
+{
+    if (add)
+        ls__add_into(n, x, y);
+    else if (x != y)
+        memcpy(y, x, (size_t)n * sizeof *y);
+}
+
 /* Rotates one row.  All heads have the same angles. */
 static void rotate_row(const ls_rotary_args *a, int64_t d, int64_t position, const uint64_t *step, const float *x,
                        float *y, bool add)
 {
-    float sine[2 * PAIRS + 2 * LS_V], cosine[2 * PAIRS + 2 * LS_V];
-    for (int64_t first = 0; first < d / 2; first += PAIRS) {
-        int64_t n = d / 2 - first < PAIRS ? d / 2 - first : PAIRS;
+    float         sine[2 * PAIRS + 2 * LS_V], cosine[2 * PAIRS + 2 * LS_V];
+    const int64_t columns   = a->columns;
+    const float   magnitude = magnitude_of(a);
+    for (int64_t first = 0; first < columns / 2; first += PAIRS) {
+        int64_t n = columns / 2 - first < PAIRS ? columns / 2 - first : PAIRS;
         ls__angles(position, n, step + first, sine, cosine);
+        if (magnitude != 1) V_MAP(n, V_PUT(sine, V_GET(sine) * magnitude); V_PUT(cosine, V_GET(cosine) * magnitude));
         if (a->interleaved) duplicate_angles(n, sine, cosine);
         for (int64_t h = 0; h < a->rotate; h++) {
             int64_t at = h * d + first;
             if (a->interleaved)
                 rotate_neighbours(2 * n, x + at + first, sine, cosine, y + at + first, add);
             else
-                rotate_halves(n, x + at, x + at + d / 2, sine, cosine, y + at, y + at + d / 2, add);
+                rotate_halves(n, x + at, x + at + columns / 2, sine, cosine, y + at, y + at + columns / 2, add);
         }
     }
-    const int64_t done = a->rotate * d, left = (a->heads - a->rotate) * d;
-    if (add)
-        ls__add_into(left, x + done, y + done);
-    else if (x != y)
-        memcpy(y + done, x + done, (size_t)left * sizeof *y);
+    for (int64_t h = 0; columns < d && h < a->rotate; h++)
+        pass(d - columns, x + h * d + columns, y + h * d + columns, add);
+    pass((a->heads - a->rotate) * d, x + a->rotate * d, y + a->rotate * d, add);
 }
 
 /* Rotates x to y for all samples; sign -1 inverts the rotation. */
@@ -104,7 +198,7 @@ static void rotate(const ls_call *c, int sign, ls_array x, ls_array y, bool add)
     const int64_t         times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1], d = cols / a->heads;
     const int32_t        *start   = c->x[1];
     float                *buffers = (float *)((uint64_t *)c->scratch + d / 2);
-    ls__angle_steps((double)a->base, d, d / 2, c->scratch);
+    angle_steps(a, c->scratch);
 #pragma omp parallel for schedule(static) if (c->rows * times * cols >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * times; k++) {
         const int64_t position = (start ? start[k / times] : 0) + k % times;
@@ -144,7 +238,11 @@ LS_OP(rotary) = {
     .inplace          = true,
     .inplace_backward = true,
     .fields           = LS_FIELDS(LS_FIELD(INT, ls_rotary_args, heads), LS_FIELD(INT, ls_rotary_args, rotate),
-                                  LS_FIELD(FLOAT, ls_rotary_args, base), LS_FIELD(BOOL, ls_rotary_args, interleaved)),
+                                  LS_FIELD(FLOAT, ls_rotary_args, base), LS_FIELD(BOOL, ls_rotary_args, interleaved),
+                                  LS_FIELD(INT, ls_rotary_args, columns), LS_FIELD(FLOAT, ls_rotary_args, factor),
+                                  LS_FIELD(FLOAT, ls_rotary_args, low), LS_FIELD(FLOAT, ls_rotary_args, high),
+                                  LS_FIELD(INT64, ls_rotary_args, original),
+                                  LS_FIELD_OF(ls__rope_names, ls_rotary_args, scaling)),
     .infer            = infer,
     .forward          = {[LS_CPU] = forward},
     .backward         = {[LS_CPU] = backward},

@@ -6,6 +6,8 @@ dout0, ..., and the gradients din0, ... of the inputs.  Its settings are the att
 """
 import torch
 import torch.nn.functional as F
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 import formula
 
@@ -167,21 +169,35 @@ def add_position(x, w, start):
     return x + torch.stack([a.sin(), a.cos()], -1).flatten(-2)[..., :x.shape[2]].float()
 
 
-def rotary(x, start, heads=1, rotate=0, base=10000.0, interleaved=0):
+def rope_frequencies(columns, base, scaling, factor, low, high, original):
+    """Frequencies and the factor of sines and cosines, as transformers computes them for a config."""
+    if scaling == "none":
+        return float(base) ** (-torch.arange(0, columns, 2, dtype=torch.float64) / columns), 1.0
+    limits = dict(zip(("beta_slow", "beta_fast") if scaling == "yarn" else ("low_freq_factor", "high_freq_factor"), (low, high)))
+    given = {key: value for key, value in dict(factor=factor, original_max_position_embeddings=original, **limits).items() if value}
+    config = LlamaConfig(head_dim=columns, hidden_size=columns, num_attention_heads=1, max_position_embeddings=int(original * factor) or 64,
+                         rope_parameters=dict(rope_type=scaling, rope_theta=float(base), **given))
+    frequencies, factor = ROPE_INIT_FUNCTIONS[scaling](config)
+    return frequencies.double(), factor
+
+
+def rotary(x, start, heads=1, rotate=0, base=10000.0, interleaved=0, columns=0, scaling="none", factor=0, low=0, high=0, original=0):
     """Hugging Face's rotate_half, or with `interleaved` the pairs of neighbours of the paper."""
     position = (torch.arange(x.shape[1]) + (torch.zeros(1, dtype=torch.int64) if start is None else start)[:, None]).double()
     head = x.unflatten(2, (heads, -1))
-    width = head.shape[3]
-    a = position[..., None] * float(base) ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    cos, sin = a.cos().float()[:, :, None], a.sin().float()[:, :, None]
+    width = columns or head.shape[3]
+    frequencies, magnitude = rope_frequencies(width, base, scaling, factor, low, high, original)
+    a = position[..., None] * frequencies
+    cos, sin = (a.cos() * magnitude).float()[:, :, None], (a.sin() * magnitude).float()[:, :, None]
     rotated, rest = head[:, :, :rotate or heads], head[:, :, rotate or heads:]
+    rotated, columns_left = rotated[..., :width], rotated[..., width:]
     if interleaved:
         p, q = rotated[..., 0::2], rotated[..., 1::2]
         rotated = torch.stack([p * cos - q * sin, q * cos + p * sin], -1).flatten(-2)
     else:
         p, q = rotated.chunk(2, -1)
         rotated = rotated * torch.cat([cos, cos], -1) + torch.cat([-q, p], -1) * torch.cat([sin, sin], -1)
-    return torch.cat([rotated, rest], 2).flatten(2)
+    return torch.cat([torch.cat([rotated, columns_left], -1), rest], 2).flatten(2)
 
 
 def geglu(x, y, tanh=0):
@@ -375,7 +391,10 @@ OPS = {
         ([x(3, 7), x(3, 7)], {}), ([x(2, 33, scale=12.0), x(2, 33)], dict(tanh=1)), ([x(2, 3, 22), absent], {}), ([x(2, 3, 22), absent], dict(tanh=1))),
     "rotary": (rotary,
         ([x(2, 5, 6), absent], {}), ([x(3, 2, 40), index(5000, 3)], dict(heads=5, rotate=3)), ([x(2, 4, 24), absent], dict(heads=2, base=500000)),
-        ([x(2, 5, 12), index(50, 2)], dict(heads=2, interleaved=1))),
+        ([x(2, 5, 12), index(50, 2)], dict(heads=2, interleaved=1)), ([x(2, 7, 20), absent], dict(heads=2, columns=6, scaling="linear", factor=4)),
+        ([x(2, 7, 16), absent], dict(base=100, scaling="llama3", factor=8, low=1, high=4, original=32)),
+        ([x(2, 7, 24), absent], dict(base=50, scaling="yarn", factor=4, original=64)),
+        ([x(2, 7, 16), absent], dict(base=50, scaling="yarn", factor=1.5, low=2, high=5, original=64))),
     "attention": (attention,
         ([x(2, 7, 5), x(2, 9, 5), x(2, 9, 5), absent, absent], {}),
         ([x(3, 5, 24), absent, absent, absent, absent], dict(heads=2, causal=1)),

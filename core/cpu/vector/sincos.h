@@ -38,11 +38,23 @@ static inline double ls__angle_exp(double x)
     return ldexp(sum, -n);
 }
 
-/* step[i] = base^(-2 i / width) radians for i < n, as fractions of a full circle in units of 2^-64.  base >= 1. */
+/* One radian as a fraction of a full circle: 1 / (2 pi). */
+#define LS_RADIAN 0.15915494309189534
+
+/* base^(-2 / width), the ratio of neighbouring frequencies.  base >= 1. */
+static inline double ls__angle_ratio(double base, int64_t width)
+{
+    return ls__angle_exp(2 * ls__angle_log(base) / (double)width);
+}
+
+/* A fraction of a full circle in units of 2^-64. */
+static inline uint64_t ls__angle_step(double turns) { return (uint64_t)(turns * 0x1p64); }
+
+/* step[i] = base^(-2 i / width) radians for i < n, as ls__angle_step. */
 static inline void ls__angle_steps(double base, int64_t width, int64_t n, uint64_t *step)
 {
-    double ratio = ls__angle_exp(2 * ls__angle_log(base) / (double)width), turns = 0.15915494309189534;
-    for (int64_t i = 0; i < n; i++, turns *= ratio) step[i] = (uint64_t)(turns * 0x1p64);
+    double ratio = ls__angle_ratio(base, width), turns = LS_RADIAN;
+    for (int64_t i = 0; i < n; i++, turns *= ratio) step[i] = ls__angle_step(turns);
 }
 
 /* Computes sine and cosine of LS_V angles, given as fractions of a full circle in units of 2^-32.  The polynomials are
