@@ -157,6 +157,10 @@ typedef struct ls_translated {
     int64_t        tokens; /* number of tokens, without the end token                                       */
     const int32_t *token;
     const double  *token_log_p; /* of each token, then of the end token                                          */
+    const int32_t *source;      /* tokens of the line, the last one is the end token                             */
+    int64_t        source_tokens;
+    const float   *weights; /* of attention, (tokens + 1) x source_tokens: for each token and the end token the
+                               weights of the tokens of the line; NULL: not asked for, or an empty line          */
 } ls_translated;
 
 typedef struct ls_translate_options {
@@ -173,6 +177,7 @@ typedef struct ls_translate_options {
     int64_t            max_extra;  /* ... + max_extra tokens; both 0: 2 and 10                     */
     int64_t            batch;      /* lines that a rank translates together; 0: 64.  No effect on the
                                                       translations */
+    bool weights; /* compute the weights of attention; LS_ERR_USAGE: the model has none                        */
     ls_status (*each)(const ls_translated *translation, void *context); /* on rank 0, in the order of the lines    */
     void *context;
 } ls_translate_options;

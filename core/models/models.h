@@ -171,6 +171,7 @@ typedef struct ls_encoder_output {
     int        memories, carries;
     ls_tensor *memory[LS_MAX_MEMORIES];
     ls_tensor *carry[LS_MAX_CARRIES], *next[LS_MAX_CARRIES];
+    ls_tensor *weights; /* of the decoder alone: weights of attention, B x S, if it has source_padding; NULL: none */
 } ls_encoder_output;
 
 /* The arguments that all models of translation begin with.  Tokens are B x T of int32, lengths B of int32. */
@@ -189,6 +190,8 @@ typedef struct ls_translation_inputs {
     int64_t             source_width; /* of the decoder alone: S */
     int64_t             target_width; /* of the decoder alone: most tokens of a translation */
     ls_tensor          *start;        /* of the decoder alone: position of the previous token, B */
+    ls_tensor *source_padding; /* of the decoder alone: B x S of int32, not 0 after the source; asks for the weights of
+                                  attention.  NULL: they are not computed */
 } ls_translation_inputs;
 
 /* The Transformer (Vaswani 2017) with the parameters of PyTorch's nn.Transformer: encoder.layers.0.self_attn...,

@@ -144,18 +144,33 @@ static attended pass_memory(const args *a, ls_tensor *memory)
     return m;
 }
 
+/* Records the weights of attention, B x S or B x 1 x S, for a decoder that shows them. */
+static void set_weights(const args *a, ls_tensor *weights)
+{
+    if (a->in.source_padding && weights)
+        a->in.encoded->weights = weights->rank == 2 ? ls_reshape(weights, -1) : weights;
+}
+
 /* The mean of the memory by the attention weights of each query: B x T x hidden, or B x hidden. */
 static ls_tensor *attend(const args *a, ls_tensor *h, const attended *m)
 {
     const ls_translation_inputs *in = &a->in;
     if (!h) return NULL;
-    if (a->attention == LS_ATTENTION_CONCAT || is_additive(a))
-        return ls_additive_attention(matrix(a, "attention.queries", h, a->hidden), m->keys,
-                                     ls_param(in->g, "attention.v", uniform, a->hidden), m->memory, in->source_length);
+    if (a->attention == LS_ATTENTION_CONCAT || is_additive(a)) {
+        ls_tensor *context =
+            ls_additive_attention(matrix(a, "attention.queries", h, a->hidden), m->keys,
+                                  ls_param(in->g, "attention.v", uniform, a->hidden), m->memory, in->source_length);
+        if (context) set_weights(a, ls_output(context, 1));
+        return context;
+    }
     const bool one = h->rank == 1;
-    ls_tensor *q   = one ? ls_reshape(h, 1, -1) : h;
-    ls_tensor *context =
-        ls_attention(q, m->keys ? m->keys : m->memory, m->memory, .lengths = in->source_length, .heads = 1, .scale = 1);
+    ls_tensor *q = one ? ls_reshape(h, 1, -1) : h, *keys = m->keys ? m->keys : m->memory;
+    ls_tensor *context = ls_attention(q, keys, m->memory, .lengths = in->source_length, .heads = 1, .scale = 1);
+    if (in->source_padding) {
+        const ls_multihead_attention_layer l = {
+            .g = in->g, .name = "attention", .key_padding = in->source_padding, .heads = 1, .scale = 1};
+        set_weights(a, ls__attention_weights(&l, q, keys, LS_HERE));
+    }
     return one ? ls_reshape(context, -1) : context;
 }
 

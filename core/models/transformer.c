@@ -8,6 +8,8 @@
  *
  * Embeddings start as N(0, 1 / E), matrices of the blocks as Glorot's uniform distribution.
  *
+ * The weights of attention to the source are the means over the heads of the last block of the decoder.
+ *
  * Generation: the encoder computes the keys and values of cross-attention of all blocks once; the decoder keeps those
  * of self-attention in states.
  */
@@ -56,7 +58,7 @@ static ls_tensor *encode(const args *a)
 static ls_tensor *decode(const args *a, ls_tensor *memory)
 {
     const bool whole = a->in.part == LS_WHOLE_TRANSLATION, decodes = a->in.part != LS_ENCODER;
-    ls_tensor *x = decodes ? embed(a, a->in.previous, false) : NULL;
+    ls_tensor *x = decodes ? embed(a, a->in.previous, false) : NULL, *weights = NULL;
     for (int i = 0; i < a->decoder_layers; i++) {
         ls_transformer_layer l = block(a, "decoder", i);
         l.x                    = x;
@@ -70,8 +72,13 @@ static ls_tensor *decode(const args *a, ls_tensor *memory)
             l.cached   = a->in.target_width;
             l.start    = a->in.start;
         }
+        if (a->in.source_padding && i == a->decoder_layers - 1) {
+            l.weights         = &weights;
+            l.weights_padding = a->in.source_padding;
+        }
         if (decodes) x = ls__transformer(l, LS_HERE);
     }
+    if (weights) a->in.encoded->weights = ls_reshape(weights, -1);
     return decodes ? ls_layer_norm(a->in.g, "decoder.norm", x) : NULL;
 }
 

@@ -43,4 +43,7 @@ ls_tensor *ls__project_memory(const ls_transformer_layer *l, ls_tensor *memory, 
 ls_tensor *ls__textbook_attention(const ls_multihead_attention_layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v,
                                   ls_where where);
 
+/* The mean over the heads of these weights, B x T x S. */
+ls_tensor *ls__attention_weights(const ls_multihead_attention_layer *l, ls_tensor *q, ls_tensor *k, ls_where where);
+
 #endif

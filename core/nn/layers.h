@@ -228,6 +228,8 @@ typedef struct ls_multihead_attention_layer {
     float       scale;    /* of the scores; 0: 1 / sqrt(E / heads) */
     ls_tensor  *lengths;  /* number of keys of each sample, B of int32; NULL: S */
     bool        projected; /* k and v are keys and values already (ls__project_memory) */
+    ls_tensor **weights;   /* set to the mean of the heads' weights, B x T x S; with keys of their own.  NULL: not */
+    ls_tensor  *weights_padding; /* with weights: keys that they leave out, B x S of int32; NULL: none */
     /* Generation, self-attention: the state NAME.cache has `cached` rows for keys and values of earlier runs, and
      * `start` is the position of each sample's first row, B of int32.  0: no cache. */
     int64_t    cached;
@@ -281,11 +283,12 @@ typedef struct ls_transformer_layer {
     bool        gelu;           /* gelu instead of relu */
     bool        no_bias;
     bool        textbook; /* attention as separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
-    ls_tensor  *lengths, *memory_lengths; /* valid positions of x and of the memory, B of int32; NULL: all */
-    ls_tensor  *memory_k, *memory_v;      /* instead of a memory: its keys and values, from ls__project_memory */
-    int64_t     cached;                   /* generation: rows of the cache of self-attention; 0: none */
-    ls_tensor  *start;                    /* with cached: position of each sample's first row, B of int32 */
-    ls_init     weight_init;              /* of linear1, linear2 and the out_proj of attention */
+    ls_tensor  *lengths, *memory_lengths;  /* valid positions of x and of the memory, B of int32; NULL: all */
+    ls_tensor  *memory_k, *memory_v;       /* instead of a memory: its keys and values, from ls__project_memory */
+    int64_t     cached;                    /* generation: rows of the cache of self-attention; 0: none */
+    ls_tensor  *start;                     /* with cached: position of each sample's first row, B of int32 */
+    ls_init     weight_init;               /* of linear1, linear2 and the out_proj of attention */
+    ls_tensor **weights, *weights_padding; /* of attention to the memory, as in ls_multihead_attention_layer */
 } ls_transformer_layer;
 #define ls_transformer(...) ls__transformer((ls_transformer_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__transformer(ls_transformer_layer layer, ls_where where);

@@ -48,22 +48,44 @@ static ls_tensor *join_heads(ls_tensor *x, ls_where where)
     return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(-1, e)}, where);
 }
 
-ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
+/* The softmax weights as separate ops: B x heads x T x S.  q and k: B x heads x T x E/heads. */
+static ls_tensor *weights(const layer *l, ls_tensor *q, ls_tensor *k, float scale, ls_where where)
 {
-    if (!q || !k || !v) return NULL;
-    const float scale = l->scale != 0 ? l->scale : 1 / sqrtf((float)(q->dim[1] / l->heads));
-    q                 = split_heads(l, q, where);
-    k                 = split_heads(l, k, where);
-    v                 = split_heads(l, v, where);
-    ls_tensor *x      = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = q, .y = k, .transpose_y = true}, where);
-    x                 = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = scale}, where);
+    ls_tensor *x = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = q, .y = k, .transpose_y = true}, where);
+    x            = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = scale}, where);
     if (l->key_padding || l->mask || l->causal)
         x = ls__apply(LS_OP_mask,
                       &(ls_mask_args){.x = x, .key_padding = l->key_padding, .mask = l->mask, .causal = l->causal},
                       where);
     x = ls__apply(LS_OP_softmax, &(ls_unary_args){.x = x}, where);
+    if (x) x->name = ls_arena_printf(l->g->arena, "%s%s%s.weights", l->g->scope, l->g->scope[0] ? "." : "", l->name);
+    return x;
+}
+
+static float scale_of(const layer *l, const ls_tensor *q)
+{
+    return l->scale != 0 ? l->scale : 1 / sqrtf((float)(q->dim[1] / l->heads));
+}
+
+ls_tensor *ls__attention_weights(const layer *l, ls_tensor *q, ls_tensor *k, ls_where where)
+{
+    if (!q || !k) return NULL;
+    const float scale = scale_of(l, q);
+    q                 = split_heads(l, q, where);
+    k                 = split_heads(l, k, where);
+    ls_tensor *x      = weights(l, q, k, scale, where);
+    return ls__apply(LS_OP_mean, &(ls_reduce_args){.x = x, .axis = 1}, where);
+}
+
+ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
+{
+    if (!q || !k || !v) return NULL;
+    const float scale = scale_of(l, q);
+    q                 = split_heads(l, q, where);
+    k                 = split_heads(l, k, where);
+    v                 = split_heads(l, v, where);
+    ls_tensor *x      = weights(l, q, k, scale, where);
     if (!x) return NULL;
-    x->name = ls_arena_printf(l->g->arena, "%s%s%s.weights", l->g->scope, l->g->scope[0] ? "." : "", l->name);
     if (l->dropout > 0) x = ls__apply(LS_OP_dropout, &(ls_dropout_args){.x = x, .p = l->dropout}, where);
     x = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = x, .y = v}, where);
     return x ? join_heads(x, where) : NULL;
@@ -103,6 +125,11 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
     } else {
         for (int i = 0; i < (l.projected ? 1 : 3); i++)
             in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
+    }
+    if (l.weights) {
+        layer shown       = l;
+        shown.key_padding = l.weights_padding;
+        *l.weights        = ls__attention_weights(&shown, in[0], in[1], where);
     }
     if (l.textbook)
         x = ls__textbook_attention(&l, in[0], in[1], in[2], where);

@@ -53,7 +53,9 @@ static ls_tensor *cross_attention(const layer *l, ls_tensor *x, ls_where where)
                                                                   .heads       = l->heads,
                                                                   .dropout     = l->dropout,
                                                                   .no_bias     = l->no_bias,
-                                                                  .textbook    = l->textbook},
+                                                                  .textbook    = l->textbook,
+                                                                  .weights     = l->weights,
+                                                                  .weights_padding = l->weights_padding},
                                    where);
 }
 

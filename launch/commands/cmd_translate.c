@@ -12,10 +12,13 @@
 #include "launch/commands/command_run.h"
 #include "launch/run/open_model.h"
 #include "launch/run/progress.h"
+#include "launch/translate/alignment.h"
 
 typedef struct output {
-    bool    scores; /* --scores, or several translations of a line */
-    int64_t tokens;
+    const ls_run *run;
+    bool          scores;         /* --scores, or several translations of a line */
+    bool          links, weights; /* --align, --align-weights */
+    int64_t       tokens;
 } output;
 
 /* The lines of a text; each ends with a zero. */
@@ -25,15 +28,29 @@ typedef struct lines {
     int64_t      count;
 } lines;
 
+static ls_status print_alignment(const output *o, const ls_translated *t)
+{
+    ls_alignment a;
+    ls_arena    *memory;
+    LS_TRY(ls_arena_new(&memory, "alignment"));
+    ls_alignment_of(&a, o->run, t, memory);
+    fputs(" ||| ", stdout);
+    if (t->weights) ls_alignment_write(&a, o->weights, stdout);
+    ls_arena_free(memory);
+    return LS_OK;
+}
+
 static ls_status print_translation(const ls_translated *t, void *context)
 {
     output *o = context;
     o->tokens += t->tokens;
     if (o->scores)
-        printf("%lld ||| %s ||| log_p= %.6f tokens= %lld ||| %.6f\n", (long long)t->line, t->text, t->log_p,
+        printf("%lld ||| %s ||| log_p= %.6f tokens= %lld ||| %.6f", (long long)t->line, t->text, t->log_p,
                (long long)t->tokens, t->score);
     else
-        printf("%s\n", t->text);
+        printf("%s", t->text);
+    if (o->links || o->weights) LS_TRY(print_alignment(o, t));
+    putchar('\n');
     LS_CHECK(!ferror(stdout), LS_ERR_ENV, "standard output: cannot write: %s", strerror(errno));
     return LS_OK;
 }
@@ -55,6 +72,11 @@ static ls_status read_options(ls_translate_options *o, output *out, const ls_arg
     o->max_extra  = 10;
     o->gnmt       = ls_args_option(args, "gnmt") != NULL;
     out->scores   = best > 1 || ls_args_option(args, "scores");
+    out->links    = ls_args_option(args, "align") != NULL;
+    out->weights  = ls_args_option(args, "align-weights") != NULL;
+    o->weights    = out->links || out->weights;
+    LS_CHECK(!out->links || !out->weights, LS_ERR_USAGE,
+             "translate: expected one of --align and --align-weights, found both");
     return LS_OK;
 }
 
@@ -118,7 +140,7 @@ static ls_status read_lines(ls_run *run, const char *path, lines *l)
 
 static ls_status translate(ls_run *run, const ls_args *args, lines *l)
 {
-    output               out     = {0};
+    output               out     = {.run = run};
     ls_translate_options options = {.each = print_translation, .context = &out};
     LS_TRY_COLLECTIVE(run, read_options(&options, &out, args));
     LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
@@ -215,17 +237,28 @@ const ls_command ls__command_translate = {
             "number of tokens, end token included.  --n-best and --scores print lines of the form\n"
             "  LINE ||| TRANSLATION ||| log_p= X tokens= N ||| SCORE\n"
             "\n"
+            "--align appends ` ||| ` and the alignment of the words in Pharaoh format, `0-0 1-2`: for each word of the "
+            "translation the\n"
+            "word of the line with the greatest weight of attention, source-target.  A word that attends to the end of "
+            "the line most has\n"
+            "no link.  --align-weights appends the weights instead: for each word of the translation and its end the "
+            "weights of the\n"
+            "words of the line and of its end, separated by commas.  Attention of a Transformer is the mean over the "
+            "heads of the last layer.\n"
+            "\n"
             "  lockstep translate runs/transformer-multi30k test.en >test.de\n"
             "  echo 'A man sits on a bench.' | mpirun -np 2 lockstep translate runs/transformer-multi30k",
-    .options = LS_OPTIONS({"beam", "N", "hypotheses of each line; 1: greedy; default 5"},
-                          {"alpha", "A", "exponent of the length penalty; 0: none; default 1"},
-                          {"gnmt", NULL, "length penalty ((5 + n) / 6)^A (Wu 2016) instead of n^A"},
-                          {"n-best", "N", "translations of each line; default 1"},
-                          {"scores", NULL, "print log-probability and score"},
-                          {"min-tokens", "N", "least tokens of a translation; default 0"},
-                          {"max-ratio", "R", "a translation has at most R x tokens of its line + 10 tokens; default 2"},
-                          {"batch", "N", "lines that a rank translates together; default 64"}, LS_PRECISION_OPTION),
-    .run     = run_translate,
+    .options =
+        LS_OPTIONS({"beam", "N", "hypotheses of each line; 1: greedy; default 5"},
+                   {"alpha", "A", "exponent of the length penalty; 0: none; default 1"},
+                   {"gnmt", NULL, "length penalty ((5 + n) / 6)^A (Wu 2016) instead of n^A"},
+                   {"n-best", "N", "translations of each line; default 1"},
+                   {"scores", NULL, "print log-probability and score"}, {"align", NULL, "print alignments of words"},
+                   {"align-weights", NULL, "print the weights of attention between words"},
+                   {"min-tokens", "N", "least tokens of a translation; default 0"},
+                   {"max-ratio", "R", "a translation has at most R x tokens of its line + 10 tokens; default 2"},
+                   {"batch", "N", "lines that a rank translates together; default 64"}, LS_PRECISION_OPTION),
+    .run = run_translate,
 };
 
 const ls_command ls__command_score = {

@@ -9,7 +9,8 @@
 typedef struct link {
     const struct link *before;
     int32_t            token;
-    double             log_p; /* of this token */
+    double             log_p;   /* of this token */
+    const float       *weights; /* of attention for this token; NULL: none */
 } link;
 
 struct ls_hypothesis {
@@ -127,6 +128,17 @@ static int continuations(const ls_search *s, int64_t r, const float *log_p, ls_c
 
 /* ---- finished translations --------------------------------------------------------------------------------------- */
 
+/* Collects the weights of attention of a finished translation: those of its tokens, then those of its end token. */
+static float *weights_of(ls_search *s, const ls_candidate *c, const link *last, int64_t length)
+{
+    const size_t width = (size_t)s->width, bytes = width * sizeof(float);
+    float       *all = ls_arena_alloc(s->memory, ((size_t)length + 1) * bytes);
+    memcpy(all + (size_t)length * width, s->weights + (size_t)c->row * width, bytes);
+    for (int64_t i = length - 1; i >= 0; i--, last = last->before)
+        memcpy(all + (size_t)i * width, last->weights, bytes);
+    return all;
+}
+
 static void finish(ls_search *s, int64_t sentence, const ls_candidate *c)
 {
     const ls_search_options *o    = &s->options;
@@ -139,6 +151,7 @@ static void finish(ls_search *s, int64_t sentence, const ls_candidate *c)
     t.token             = ls_arena_alloc(s->memory, ((size_t)t.length + 1) * sizeof *t.token);
     t.token_p           = ls_arena_alloc(s->memory, ((size_t)t.length + 1) * sizeof *t.token_p);
     t.token_p[t.length] = c->token_p;
+    if (s->weights) t.weights = weights_of(s, c, last, t.length);
     for (int64_t i = t.length - 1; i >= 0; i--, last = last->before) {
         t.token[i]   = last->token;
         t.token_p[i] = last->log_p;
@@ -180,7 +193,10 @@ static int64_t advance(ls_search *s, int64_t first, int64_t last, const int *fou
             if (i < beam && greedy) return 0;
         } else if (added < beam) {
             link *l                 = ls_arena_alloc(s->memory, sizeof *l);
-            *l                      = (link){.before = s->live[c->row].last, .token = c->token, .log_p = c->token_p};
+            *l                      = (link){.before  = s->live[c->row].last,
+                                             .token   = c->token,
+                                             .log_p   = c->token_p,
+                                             .weights = s->weights ? s->weights + c->row * s->width : NULL};
             s->next[at + added]     = (ls_hypothesis){.last = l, .log_p = c->log_p};
             s->next_row[at + added] = (ls_search_row){.sentence = sentence, .parent = c->row, .token = c->token};
             added++;
@@ -204,6 +220,10 @@ ls_status ls_search_take(ls_search *s, const float *log_p)
              "translation: after %lld tokens the model's probabilities are not finite" LS_HINT
              "`lockstep ckpt inspect` shows which parameters are not finite",
              (long long)s->position);
+    if (s->weights) { /* hypotheses keep them */
+        const size_t bytes = (size_t)(s->rows * s->width) * sizeof(float);
+        s->weights         = memcpy(ls_arena_alloc(s->memory, bytes), s->weights, bytes);
+    }
     int64_t added = 0;
     for (int64_t first = 0, last; first < s->rows; first = last) {
         for (last = first; last < s->rows && s->row[last].sentence == s->row[first].sentence;) last++;

@@ -59,6 +59,7 @@ typedef struct ls_translation {
     int64_t  length;  /* tokens, without the end token */
     int32_t *token;   /* `length` tokens */
     double  *token_p; /* log-probability of each token, and of the end token */
+    float   *weights; /* of attention for each token and the end token, (length + 1) x width; NULL: none */
 } ls_translation;
 
 typedef struct ls_hypothesis ls_hypothesis;
@@ -77,6 +78,8 @@ typedef struct ls_search {
     int                  *count;
     ls_hypothesis        *next;
     ls_search_row        *next_row;
+    const float *weights; /* of attention at the position, rows x width, set before ls_search_take; NULL: none */
+    int64_t      width;
 } ls_search;
 
 ls_status ls_search_new(ls_search *s, const ls_search_options *options, int64_t sentences, const int64_t *most,
@@ -86,7 +89,8 @@ void      ls_search_free(ls_search *s);
 /* Sets *row to the hypotheses to compute at s->position and returns their number; 0: the search has ended. */
 int64_t ls_search_rows(const ls_search *s, const ls_search_row **row);
 
-/* Takes the log-probabilities of the next token after each row, rows x vocabulary, and computes the next rows.
+/* Takes the log-probabilities of the next token after each row, rows x vocabulary, with s->weights, and computes the
+ * next rows.
  * LS_ERR_DATA: one is not a number. */
 ls_status ls_search_take(ls_search *s, const float *log_p);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/integer.h"
 #include "launch/data/dataset_source.h"
 #include "launch/score/text_score.h"
 #include "launch/tasks/task.h"
@@ -29,36 +30,55 @@ typedef struct job {
     size_t               room;
 } job;
 
-/* The head of a record; `tokens` int32, padding to 8 bytes and tokens + 1 doubles follow. */
+/* The head of a record.  `tokens` int32, tokens + 1 doubles and (tokens + 1) x width floats follow, each padded to 8
+ * bytes. */
 typedef struct record {
     int64_t line, tokens;
     double  score, log_p;
-    int32_t place, unused;
+    int32_t place, width; /* width: weights of attention for a token; 0: none */
 } record;
 
-static size_t record_bytes(int64_t tokens)
+/* Positions in a record of the parts that follow its head, and its size. */
+typedef struct parts {
+    size_t token, token_p, weights, end;
+} parts;
+
+static parts parts_of(const record *r)
 {
-    return sizeof(record) + ((size_t)tokens + 1) / 2 * 8 + ((size_t)tokens + 1) * sizeof(double);
+    parts p;
+    p.token   = sizeof *r;
+    p.token_p = p.token + ls__round_up_bytes((size_t)r->tokens * sizeof(int32_t), 8);
+    p.weights = p.token_p + (size_t)(r->tokens + 1) * sizeof(double);
+    p.end     = p.weights + ls__round_up_bytes((size_t)((r->tokens + 1) * r->width) * sizeof(float), 8);
+    return p;
 }
 
 /* ---- one window -------------------------------------------------------------------------------------------------- */
 
-static ls_status append(job *j, int64_t line, int place, const ls_translation *t)
+static ls_status append(job *j, int64_t line, int place, const ls_translation *t, int64_t stride)
 {
-    const size_t bytes = record_bytes(t->length);
-    if (j->records.bytes + bytes > j->room) {
-        j->room    = 2 * (j->records.bytes + bytes);
+    const record r     = {.line   = line,
+                          .tokens = t->length,
+                          .score  = t->score,
+                          .log_p  = t->log_p,
+                          .place  = place,
+                          .width  = t->weights ? (int32_t)j->source[line].count : 0};
+    const parts  p     = parts_of(&r);
+    const size_t width = (size_t)r.width * sizeof(float);
+    if (j->records.bytes + p.end > j->room) {
+        j->room    = 2 * (j->records.bytes + p.end);
         char *more = realloc(j->records.data, j->room);
         LS_CHECK(more, LS_ERR_ENV, "translate: no memory for %zu bytes of translations", j->room);
         j->records.data = more;
     }
-    char        *at = j->records.data + j->records.bytes;
-    const record r  = {.line = line, .tokens = t->length, .score = t->score, .log_p = t->log_p, .place = place};
-    memset(at, 0, bytes);
+    char *at = j->records.data + j->records.bytes;
+    memset(at, 0, p.end);
     memcpy(at, &r, sizeof r);
-    memcpy(at + sizeof r, t->token, (size_t)t->length * sizeof *t->token);
-    memcpy(at + bytes - ((size_t)t->length + 1) * sizeof(double), t->token_p, ((size_t)t->length + 1) * sizeof(double));
-    j->records.bytes += bytes;
+    memcpy(at + p.token, t->token, (size_t)t->length * sizeof *t->token);
+    memcpy(at + p.token_p, t->token_p, ((size_t)t->length + 1) * sizeof *t->token_p);
+    for (int64_t i = 0; i <= t->length && t->weights; i++)
+        memcpy(at + p.weights + (size_t)i * width, t->weights + i * stride, width);
+    j->records.bytes += p.end;
     return LS_OK;
 }
 
@@ -80,7 +100,7 @@ static ls_status translate_batch(job *j, const int64_t *line, int64_t n)
     ls_status status = ls_translator_run(j->translator, j->sentence, n, &search);
     for (int64_t i = 0; i < n && status == LS_OK; i++)
         for (int k = 0; k < j->options.best && k < ls_search_results(&search, i) && status == LS_OK; k++)
-            status = append(j, line[i], k, ls_search_result(&search, i, k));
+            status = append(j, line[i], k, ls_search_result(&search, i, k), search.width);
     ls_search_free(&search);
     return status;
 }
@@ -121,16 +141,17 @@ static ls_status pass_on(const job *j, int64_t line, const char *at)
     record        r      = {.line = line};
     ls_string     text   = {0};
     ls_status     status = LS_OK;
-    ls_translated t      = {.line = line, .text = ""};
+    ls_translated t = {.line = line, .text = "", .source = j->source[line].id, .source_tokens = j->source[line].count};
     if (at) {
         memcpy(&r, at, sizeof r);
-        t.place  = r.place;
-        t.score  = r.score;
-        t.log_p  = r.log_p;
-        t.tokens = r.tokens;
-        t.token  = (const int32_t *)(const void *)(at + sizeof r);
-        t.token_log_p =
-            (const double *)(const void *)(at + record_bytes(r.tokens) - ((size_t)r.tokens + 1) * sizeof(double));
+        const parts p = parts_of(&r);
+        t.place       = r.place;
+        t.score       = r.score;
+        t.log_p       = r.log_p;
+        t.tokens      = r.tokens;
+        t.token       = (const int32_t *)(const void *)(at + p.token);
+        t.token_log_p = (const double *)(const void *)(at + p.token_p);
+        if (r.width) t.weights = (const float *)(const void *)(at + p.weights);
         status = ls_tokenizer_decode(j->run->tokenizer, t.token, t.tokens, &text);
         if (text.data) t.text = text.data;
     }
@@ -157,7 +178,7 @@ static ls_status pass_window(const job *j, int64_t first, int64_t end, const cha
             const char *from = all + (size_t)rank * stride + k;
             memcpy(&r, from, sizeof r);
             at[(r.line - first) * best + r.place] = from;
-            k += record_bytes(r.tokens);
+            k += parts_of(&r).end;
         }
     for (int64_t i = first; i < end && status == LS_OK; i++) {
         if (!at[(i - first) * best]) status = pass_on(j, i, NULL); /* an empty line */
@@ -222,7 +243,8 @@ static ls_status make_translator(job *j)
                                                  .search            = search,
                                                  .batch             = j->options.batch,
                                                  .source_width      = source,
-                                                 .target_width      = target});
+                                                 .target_width      = target,
+                                                 .weights           = j->options.weights});
 }
 
 static ls_status translate_all(job *j)

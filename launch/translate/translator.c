@@ -26,8 +26,9 @@ struct ls_translator {
     int                   first[LS_MAX_CARRIES]; /* output of the encoder with the first value of a carry; -1: zeros */
     float                *carry[LS_MAX_CARRIES]; /* rows x width */
     int64_t               carry_width[LS_MAX_CARRIES];
-    float                *moved; /* rows of one state */
-    int64_t              *most;  /* ls_sentence.most, and the prefix, by sentence */
+    float                *moved;   /* rows of one state */
+    int32_t              *padding; /* rows x S, with the option weights */
+    int64_t              *most;    /* ls_sentence.most, and the prefix, by sentence */
     const int32_t       **prefix;
 };
 
@@ -72,17 +73,24 @@ static ls_status make_encoder(ls_translator *t)
 
 static ls_status make_decoder(ls_translator *t)
 {
-    ls_tensor            *logits, *outputs[1 + LS_MAX_CARRIES];
-    ls_translation_inputs in = inputs(t, new_graph(t, 1), LS_DECODER, &t->in);
-    in.previous              = ls_input(in.g, "previous", LS_I32, 1);
-    in.start                 = ls_input(in.g, "start", LS_I32);
+    ls_tensor            *logits, *outputs[2 + LS_MAX_CARRIES];
+    const bool            weighs = t->options.weights;
+    ls_translation_inputs in     = inputs(t, new_graph(t, 1), LS_DECODER, &t->in);
+    in.previous                  = ls_input(in.g, "previous", LS_I32, 1);
+    in.start                     = ls_input(in.g, "start", LS_I32);
+    if (weighs) in.source_padding = ls_input(in.g, "source_padding", LS_I32, t->options.source_width);
     LS_TRY(ls_recipe_build_translation(t->options.recipe, &in, &logits));
     LS_CHECK(t->in.memories == t->out.memories && t->in.carries == t->out.carries, LS_ERR_FAILED,
              "translator: the encoder passes %d and %d values, the decoder takes %d and %d", t->out.memories,
              t->out.carries, t->in.memories, t->in.carries);
     outputs[0] = ls_log_softmax(logits);
     for (int i = 0; i < t->in.carries; i++) outputs[1 + i] = t->in.next[i];
-    return ls_model_new(&t->decoder, in.g, t->options.params, outputs, 1 + t->in.carries, t->rows);
+    LS_CHECK(!weighs || t->in.weights, LS_ERR_USAGE,
+             "%s: the model has no attention, so there is no alignment" LS_HINT
+             "model.options.attention=general adds it",
+             t->options.recipe->model.name);
+    outputs[1 + t->in.carries] = t->in.weights;
+    return ls_model_new(&t->decoder, in.g, t->options.params, outputs, 1 + t->in.carries + weighs, t->rows);
 }
 
 /* Elements of a row of state i; 0: there is no such state.  used: only those of positions before `position`. */
@@ -121,6 +129,8 @@ static ls_status make_buffers(ls_translator *t)
         t->carry_width[i] = dims[0];
         t->carry[i]       = ls_arena_alloc(t->arena, rows * (size_t)dims[0] * sizeof(float));
     }
+    if (t->options.weights)
+        t->padding = ls_arena_alloc(t->arena, rows * (size_t)t->options.source_width * sizeof *t->padding);
     for (int64_t i = 0, n; (n = state_row(t, (int)i, &values, 0, &used)) > 0; i++) most = n > most ? n : most;
     t->moved = ls_arena_alloc(t->arena, rows * (size_t)most * sizeof(float));
     return LS_OK;
@@ -255,6 +265,13 @@ static ls_status run_decoder(ls_translator *t, const ls_sentence *sentence, cons
         b.name[b.inputs]   = ls_tensor_name(t->in.carry[i]);
         b.data[b.inputs++] = t->carry[i];
     }
+    if (t->options.weights) {
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t k = 0; k < t->width; k++) t->padding[r * t->width + k] = k >= t->length[r];
+        b.name[b.inputs]   = "source_padding";
+        b.data[b.inputs]   = t->padding;
+        b.dim0[b.inputs++] = t->width;
+    }
     return ls_model_run(t->decoder, &b);
 }
 
@@ -274,6 +291,8 @@ ls_status ls_translator_run(ls_translator *t, const ls_sentence *sentence, int64
     for (int64_t r = 0; r < t->rows; r++) t->loaded[r] = -1;
     while ((rows = ls_search_rows(search, &row)) > 0) {
         LS_TRY(run_decoder(t, sentence, row, rows, search->position));
+        search->width   = t->width;
+        search->weights = t->options.weights ? ls_model_output(t->decoder, 1 + t->in.carries) : NULL;
         LS_TRY(ls_search_take(search, ls_model_output(t->decoder, 0)));
     }
     return LS_OK;

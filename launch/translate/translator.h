@@ -21,6 +21,7 @@ typedef struct ls_translator_options {
     int64_t           batch;        /* most sentences of a batch */
     int64_t           source_width; /* most tokens of a source, the end token included */
     int64_t           target_width; /* most tokens of a translation, the end token included */
+    bool              weights;      /* translations have the weights of attention */
 } ls_translator_options;
 
 /* A sentence of tokens, the end token included. */
@@ -35,7 +36,8 @@ typedef struct ls_translator ls_translator;
 ls_status                    ls_translator_new(ls_translator **t, const ls_translator_options *options);
 void                         ls_translator_free(ls_translator *t);
 
-/* Translates `n` sentences, at most `batch`.  *search has the results; the caller frees it with ls_search_free. */
+/* Translates `n` sentences, at most `batch`.  A row of ls_translation.weights has search->width elements, those of the
+ * tokens of the source first, then zeros.  *search has the results; the caller frees it with ls_search_free. */
 ls_status ls_translator_run(ls_translator *t, const ls_sentence *sentence, int64_t n, ls_search *search);
 
 #endif

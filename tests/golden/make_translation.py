@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models of translation: number of parameters, logits, and ten losses of SGD with momentum.
+"""Models of translation: number of parameters, logits, ten losses of SGD with momentum, and the weights of attention to the source.
 
 The Transformer is torch.nn.Transformer with scaled embeddings, sinusoids and a tied output layer.  The recurrent encoder-decoders are written
 here after Sutskever 2014, Bahdanau 2014 and Luong 2015, on torch.nn.LSTM, GRU and RNN with packed sequences.  Parameters and tokens are set by formula.
@@ -60,7 +60,7 @@ class Transformer(nn.Module):
 class Attention(nn.Module):
     def __init__(self, kind):
         super().__init__()
-        self.kind = kind
+        self.kind, self.seen = kind, []
         if kind != "dot":
             self.keys = nn.Linear(WIDTH, WIDTH, bias=False)
         if kind in ("concat", "additive"):
@@ -73,7 +73,9 @@ class Attention(nn.Module):
             score = torch.tanh(self.queries(h)[:, :, None] + self.keys(m)[:, None]) @ self.v
         else:
             score = h @ (self.keys(m) if self.kind == "general" else m).transpose(1, 2)
-        return score.masked_fill(hidden[:, None], -math.inf).softmax(-1) @ m
+        weights = score.masked_fill(hidden[:, None], -math.inf).softmax(-1)
+        self.seen.append(weights.detach())
+        return weights @ m
 
     def forward(self, h, m, hidden):
         return torch.tanh(self.output(torch.cat([self.context(h, m, hidden), h], -1)))
@@ -136,6 +138,26 @@ class Seq2Seq(nn.Module):
         return self.output(h)
 
 
+def weights_of(net, x, n, y):
+    """Weights of attention for each position, samples x T x S: of the last layer of a Transformer the mean over its heads."""
+    seen = []
+    if isinstance(net, Transformer):
+        attention = net.decoder.layers[-1].multihead_attn
+        forward = attention.forward
+
+        def watched(q, k, v, **options):
+            seen.append(forward(q, k, v, **{**options, "need_weights": True})[1].detach())
+            return forward(q, k, v, **options)
+
+        attention.forward = watched
+        net(x, n, y)
+        attention.forward = forward
+    elif net.attention:
+        net.attention.seen = seen
+        net(x, n, y)
+    return torch.cat(seen, 1) if seen else None
+
+
 def write_case(out, name, model, net, case):
     with torch.no_grad():
         for key, p in net.named_parameters():
@@ -146,6 +168,9 @@ def write_case(out, name, model, net, case):
     n, m = lengths("source lengths", S), lengths("target lengths", T)
     z = z.masked_fill(torch.arange(T)[None] >= m[:, None], -1)
     logits = net(x, n, y).detach().masked_fill((z < 0)[:, :, None], 0)
+    begun = y.clamp(min=1)  # the decoder of a translator begins with the end token, here 0
+    begun[:, 0] = 0
+    weights = weights_of(net, x, n, begun)
     optim = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     losses = []
     for _ in range(10):
@@ -157,6 +182,8 @@ def write_case(out, name, model, net, case):
     out.case(name, model=model, parameters=sum(p.numel() for p in net.parameters()), **case)
     out.array("logits", logits[:, ::3])
     out.array("losses", torch.tensor(losses))
+    if weights is not None:
+        out.array("weights", weights.masked_fill((z < 0)[:, :, None], 0))
 
 
 def golden(out):

@@ -144,6 +144,22 @@ static void evaluations_have_bleu(void **state)
     }
 }
 
+/* The lines of `aligned` are those of `plain` with alignments, which have at most one link for each word. */
+static void same_lines(const char *plain, const char *aligned)
+{
+    while (*plain) {
+        const size_t n = strcspn(plain, "\n"), m = strcspn(aligned, "\n");
+        int          words = n > 0, links = 0;
+        assert_true(m >= n + 5 && !strncmp(plain, aligned, n) && !strncmp(aligned + n, " ||| ", 5));
+        for (size_t i = 0; i < n; i++) words += plain[i] == ' ';
+        for (size_t i = n + 5; i < m; i++) links += aligned[i] == '-';
+        assert_true(links <= words);
+        plain += n + 1;
+        aligned += m + 1;
+    }
+    assert_string_equal(aligned, "");
+}
+
 static void translations_have_the_same_bytes(void **state)
 {
     (void)state;
@@ -164,6 +180,14 @@ static void translations_have_the_same_bytes(void **state)
         same_output("translate reference lines --beam 1 --batch 3", 2, &greedy);
         same_output("translate reference lines --n-best 3 --gnmt --alpha 0.6", 0, &several);
         same_output("translate reference lines --n-best 3 --gnmt --alpha 0.6 --batch 5", 3, &several);
+        char *links = NULL, *weights = NULL;
+        same_output("translate reference lines --align", 0, &links);
+        same_output("translate reference lines --align --batch 7", 3, &links);
+        same_output("translate reference lines --align-weights --n-best 2 --batch 5", 2, &weights);
+        same_output("translate reference lines --align-weights --n-best 2", 0, &weights);
+        same_lines(best, links);
+        free(links);
+        free(weights);
         assert_true(strncmp(strstr(several, "\n50 |||"), "\n50 |||  ||| log_p= 0.000000 tokens= 0", 30) == 0);
         free(best);
         free(greedy);
@@ -206,21 +230,23 @@ static void messages(void **state)
     static const struct {
         const char *command, *message;
         int         code;
-    } table[] = {{"translate reference lines --beam 0", "--beam: expected", 2},
-                 {"translate reference lines --n-best 6", "--n-best: expected at most --beam, 5, found 6", 2},
-                 {"score reference lines zero", "zero: line 2: expected text, found a zero byte", 3},
-                 {"score reference lines test.tgt", "test.tgt: expected 1 lines, as many as lines has, found 50", 3},
-                 {"translate reference missing", "missing: No such file", 2},
-                 {"translate reference zero", "line 2: expected text, found a zero byte", 3},
-                 {"translate reference long", "line 1: expected fewer than 1024 tokens", 3},
-                 {"generate reference", "expected the run of a language model", 2},
-                 {"eval reference --split none", "none", 3},
-                 {"train reverse-digits data.path=made:none", "data.path: made:none: expected made:copy", 2},
-                 {"train reverse-digits data.min_length=9 data.max_length=8", "found 9 to 8", 2},
-                 {"train reverse-digits eval.split=dev", "has no split 'dev'", 3},
-                 {"train lenet5-digits data.path=pairs run.dir=none", "lenet5 is a model of single samples", 2},
-                 {"train lenet5-digits model.name=transformer", "transformer is a model of translation", 2},
-                 {"train ./tiny.yaml data.path=pairs model.options.heads=3 run.dir=none", "multiple of heads", 2}};
+    } table[] = {
+        {"translate reference lines --beam 0", "--beam: expected", 2},
+        {"translate reference lines --n-best 6", "--n-best: expected at most --beam, 5, found 6", 2},
+        {"translate reference lines --align --align-weights", "expected one of --align and --align-weights", 2},
+        {"score reference lines zero", "zero: line 2: expected text, found a zero byte", 3},
+        {"score reference lines test.tgt", "test.tgt: expected 1 lines, as many as lines has, found 50", 3},
+        {"translate reference missing", "missing: No such file", 2},
+        {"translate reference zero", "line 2: expected text, found a zero byte", 3},
+        {"translate reference long", "line 1: expected fewer than 1024 tokens", 3},
+        {"generate reference", "expected the run of a language model", 2},
+        {"eval reference --split none", "none", 3},
+        {"train reverse-digits data.path=made:none", "data.path: made:none: expected made:copy", 2},
+        {"train reverse-digits data.min_length=9 data.max_length=8", "found 9 to 8", 2},
+        {"train reverse-digits eval.split=dev", "has no split 'dev'", 3},
+        {"train lenet5-digits data.path=pairs run.dir=none", "lenet5 is a model of single samples", 2},
+        {"train lenet5-digits model.name=transformer", "transformer is a model of translation", 2},
+        {"train ./tiny.yaml data.path=pairs model.options.heads=3 run.dir=none", "multiple of heads", 2}};
     (void)state;
     use_model(0);
     assert_int_equal(system("printf 'a b\\na\\0b\\n' >zero; yes a | head -1100 | tr '\\n' ' ' >long; echo a >lines"),
