@@ -11,8 +11,9 @@
  *
  * Kinds: bytes (256 tokens and <|endoftext|>), chars (one token for each character of the training text), bpe
  * (byte-level byte-pair encoding as GPT-2's, Radford et al. 2019; Sennrich et al. 2016), and words (separated by white
- * space; <unk> stands for unknown words, and each newline character becomes <eos>).  The files are those of
- * Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of all kinds, and gives the same tokens.
+ * space; <unk> stands for unknown words, and each newline character becomes <eos>), wordpiece (BERT's; only loaded).
+ * The files are those of Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of all kinds, and gives
+ * the same tokens.
  *
  * A tokenizer is immutable: any number of threads may use it at once.
  */
@@ -33,7 +34,8 @@ typedef struct ls_tokenizer ls_tokenizer;
 
 #define LS_TOKENIZER_LIST(X)                                                                                           \
     X(LS_TOKENIZER_BYTES, "bytes")                                                                                     \
-    X(LS_TOKENIZER_CHARS, "chars") X(LS_TOKENIZER_BPE, "bpe") X(LS_TOKENIZER_WORDS, "words")
+    X(LS_TOKENIZER_CHARS, "chars")                                                                                     \
+    X(LS_TOKENIZER_BPE, "bpe") X(LS_TOKENIZER_WORDS, "words") X(LS_TOKENIZER_WORDPIECE, "wordpiece")
 typedef enum ls_tokenizer_kind { LS_ENUMERATORS(LS_TOKENIZER_LIST) } ls_tokenizer_kind;
 
 /* ---- construction ------------------------------------------------------------------------------------------------ */
@@ -84,9 +86,10 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *opt
 int32_t           ls_tokenizer_size(const ls_tokenizer *t); /* V */
 ls_tokenizer_kind ls_tokenizer_kind_of(const ls_tokenizer *t);
 const char       *ls_tokenizer_kind_text(ls_tokenizer_kind kind);
-int32_t           ls_tokenizer_end(const ls_tokenizer *t);     /* id of <|endoftext|>, of words <eos>; -1: none  */
-int32_t           ls_tokenizer_unknown(const ls_tokenizer *t); /* words: id of <unk>; -1: another kind           */
-bool              ls_tokenizer_lowercase(const ls_tokenizer *t);
+int32_t
+ls_tokenizer_end(const ls_tokenizer *t); /* id of <|endoftext|>, or else of LS_TOKEN_EOS; of words <eos>; -1: none */
+int32_t ls_tokenizer_unknown(const ls_tokenizer *t); /* words, wordpiece: id of <unk>; -1: another kind */
+bool    ls_tokenizer_lowercase(const ls_tokenizer *t);
 
 /* Roles that tokenizer_config.json gives to tokens. */
 #define LS_TOKEN_ROLE_LIST(X)                                                                                          \
@@ -133,7 +136,23 @@ ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t by
 /* The same with special tokens as plain text (Hugging Face's encode_special_tokens), for untrusted input. */
 ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list);
 
-/* The same for a sentence, given as a line: without white space of ASCII at its ends. */
+/* A text or two with the tokens that the file puts around them; starts as {0}. */
+typedef struct ls_text_tokens {
+    int32_t *id, *type;   /* type: 0, or 1 for tokens of the second text, as the file says       */
+    int32_t *word;        /* index of the token's word within its text; -1: a token around texts */
+    int64_t  count, room; /* tokens; capacity                                                    */
+    int64_t  replaced;    /* invalid UTF-8 sequences of all texts so far                         */
+} ls_text_tokens;
+void ls_text_tokens_free(ls_text_tokens *e);
+
+/* Encodes a text, or with `second` a pair, and replaces *e: [CLS] A [SEP] B [SEP], types 0 and 1.  max: limit of
+ * tokens, those around the texts included; 0: none.  Above it the longer text loses its last tokens, until both
+ * have the same number; then both do.  Special tokens are found in the texts.  LS_ERR_DATA: the file has no form
+ * for pairs. */
+ls_status ls_tokenizer_encode_texts(const ls_tokenizer *t, const ls_text_line *first, const ls_text_line *second,
+                                    int64_t max, ls_text_tokens *e);
+
+/* As ls_tokenizer_encode_plain for a sentence, given as a line: without white space of ASCII at its ends. */
 ls_status    ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size_t bytes, ls_tokens *list);
 ls_text_line ls_text_line_trim(const char *line, size_t bytes); /* the line without that white space */
 
@@ -143,7 +162,8 @@ ls_text_line ls_text_line_trim(const char *line, size_t bytes); /* the line with
 size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *text, size_t bytes);
 
 /* Appends the text of n tokens.  The texts of consecutive pieces, put together, are the text of the whole: a character
- * may begin in one token and end in the next.  The text of a word ends with a space, that of <eos> is a newline.
+ * may begin in one token and end in the next.  Kind words: the text of a word ends with a space, that of <eos> is a
+ * newline.  Kind wordpiece: the text of a word starts with a space.
  * LS_ERR_DATA: an id is not within 0 to V - 1. */
 ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, int64_t n, ls_string *text);
 /* Returns the bytes of one token, valid as long as the tokenizer and not ended by 0; NULL if id is not within 0 to

@@ -10,43 +10,87 @@
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/tokenizer_bpe.h"
 #include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/tokenizer_normalize.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
+#include "datasets/tokenizer/tokenizer_wordpiece.h"
 #include "datasets/tokenizer/unicode/unicode.h"
 
 /* ---- added tokens ------------------------------------------------------------------------------------------------ */
-
-static size_t added_bytes(const ls_tokenizer *t, const ls_added *add) { return t->at[add->id + 1] - t->at[add->id]; }
 
 /* Returns the longest added token of one pass (late or not) at the start of a text, or NULL. */
 static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late)
 {
     for (int i = t->add_first[text[0]]; i < t->add_first[text[0] + 1]; i++) {
         const ls_added *add = &t->add[i];
-        size_t          n   = added_bytes(t, add);
-        if (add->late == late && n <= bytes && memcmp(text, t->text + t->at[add->id], n) == 0) return add;
+        if (add->late == late && add->bytes <= bytes && memcmp(text, add->text, add->bytes) == 0) return add;
     }
     return NULL;
 }
 
-/* Returns the offset of the next added token, or `bytes` if there is none.  plain: skips special tokens, with all text
- * inside them. */
-static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
-                         const ls_added **found)
+/* Returns the offset of the last character before `at`, which is not 0. */
+static size_t before(const uint8_t *text, size_t at)
 {
-    uint8_t first = t->text[t->at[t->add[0].id]];
-    bool alone = t->add_first[first + 1] - t->add_first[first] == t->added; /* all added tokens have one first byte */
-    for (size_t i = 0; i < bytes;) {
-        if (alone) {
+    do at--;
+    while (at > 0 && (text[at] & 0xC0) == 0x80);
+    return at;
+}
+
+static bool is_word(const ls_tokenizer *t, const uint8_t *text)
+{
+    uint32_t code;
+    ls__utf8_valid_next(text, &code);
+    return t->flags[code] & LS_FLAG_WORD;
+}
+
+static bool is_space(const ls_tokenizer *t, const uint8_t *text)
+{
+    uint32_t code;
+    ls__utf8_valid_next(text, &code);
+    return t->classes[code] == LS_UNICODE_SPACE;
+}
+
+/* An added token in a text: text[start .. stop) is cut out, and the search goes on at `next`. */
+typedef struct added_match {
+    const ls_added *add;
+    size_t          start, stop, next;
+} added_match;
+
+/* Sets the range of an added token that begins at `at`; `done`: end of the token before it.  False: characters of a
+ * word are beside a token that must be a single word. */
+static bool set_match(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t at, size_t done, added_match *m)
+{
+    m->start = at;
+    m->stop  = m->next;
+    if (m->add->single_word &&
+        ((at > 0 && is_word(t, text + before(text, at))) || (m->stop < bytes && is_word(t, text + m->stop))))
+        return false;
+    if (m->add->lstrip) {
+        while (m->start > 0 && is_space(t, text + before(text, m->start))) m->start = before(text, m->start);
+        if (m->start < done) m->start = done;
+    }
+    while (m->add->rstrip && m->stop < bytes && is_space(t, text + m->stop))
+        for (m->stop++; m->stop < bytes && (text[m->stop] & 0xC0) == 0x80;) m->stop++;
+    return true;
+}
+
+/* Finds the next added token from m->next on; false: there is none.  plain: skips special tokens, with all text inside
+ * them. */
+static bool next_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, size_t done,
+                       added_match *m)
+{
+    const uint8_t first = t->add[0].text[0];
+    const bool    alone = t->add_first[first + 1] == t->added; /* all added tokens have one first byte */
+    for (size_t i = m->next; i < bytes; i = m->next) {
+        if (alone && t->add_first[first] == 0) {
             const uint8_t *next = memchr(text + i, first, bytes - i);
             if (!next) break;
             i = (size_t)(next - text);
         }
-        *found = added_at(t, text + i, bytes - i, late);
-        if (*found && !(plain && (*found)->special)) return i;
-        i += *found ? added_bytes(t, *found) : 1;
+        m->add  = added_at(t, text + i, bytes - i, late);
+        m->next = i + (m->add ? m->add->bytes : 1);
+        if (m->add && !(plain && m->add->special) && set_match(t, text, bytes, i, done, m)) return true;
     }
-    *found = NULL;
-    return bytes;
+    return false;
 }
 
 /* ---- text between added tokens ----------------------------------------------------------------------------------- */
@@ -78,46 +122,72 @@ static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t
     return LS_OK;
 }
 
-static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+/* Receives the tokens of a text. */
+typedef struct sink {
+    ls_tokens *list;
+    ls_tokens *ends; /* (optional) receives the number of tokens up to the end of each word */
+} sink;
+
+static ls_status end_word(const sink *to)
+{
+    if (!to->ends) return LS_OK;
+    LS_TRY(ls__tokens_reserve(to->ends, 1));
+    to->ends->id[to->ends->count++] = (int32_t)to->list->count;
+    return LS_OK;
+}
+
+static ls_status encode_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes, const sink *to)
+{
+    LS_TRY((t->kind == LS_TOKENIZER_WORDPIECE ? ls__wordpiece_word : ls__bpe_word)(t, word, bytes, to->list));
+    return end_word(to);
+}
+
+static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
 {
     for (size_t i = 0, n; i < bytes; i += n) {
         n = ls__word(t->classes, text + i, bytes - i);
-        LS_TRY(ls__bpe_word(t, text + i, n, list));
+        LS_TRY(encode_word(t, text + i, n, to));
     }
     return LS_OK;
 }
 
 /* Each digit is a word; the text between digits is split as without them. */
-static ls_status encode_digits(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+static ls_status encode_digits(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
 {
     for (size_t i = 0, start = 0, n; start < bytes; i += n) {
         uint32_t code  = 0;
         n              = i < bytes ? ls__utf8_valid_next(text + i, &code) : 0;
         const bool one = t->flags[code] & LS_FLAG_NUMERIC;
         if (i < bytes && !one) continue;
-        LS_TRY(encode_words(t, text + start, i - start, list));
-        if (one) LS_TRY(ls__bpe_word(t, text + i, n, list));
+        LS_TRY(encode_words(t, text + start, i - start, to));
+        if (one) LS_TRY(encode_word(t, text + i, n, to));
         start = i + n;
     }
     return LS_OK;
 }
 
-static ls_status encode_bpe(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+static ls_status encode_pieces(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
 {
-    return (t->rules.split == LS_SPLIT_DIGITS ? encode_digits : encode_words)(t, text, bytes, list);
+    for (size_t i = 0, n, space; i < bytes; i += n + space) {
+        n = ls__wordpiece_next(t, text + i, bytes - i, &space);
+        if (n) LS_TRY(encode_word(t, text + i, n, to));
+    }
+    return LS_OK;
 }
 
-static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
 {
     switch (t->kind) {
     case LS_TOKENIZER_BYTES:
-        return encode_bytes(text, bytes, list);
+        return encode_bytes(text, bytes, to->list);
     case LS_TOKENIZER_CHARS:
-        return encode_chars(t, text, bytes, list);
+        return encode_chars(t, text, bytes, to->list);
     case LS_TOKENIZER_WORDS:
-        return ls__spaced_encode(t, text, bytes, list);
+        return ls__spaced_encode(t, text, bytes, to->list);
+    case LS_TOKENIZER_WORDPIECE:
+        return encode_pieces(t, text, bytes, to);
     default:
-        return encode_bpe(t, text, bytes, list);
+        return (t->rules.split == LS_SPLIT_DIGITS ? encode_digits : encode_words)(t, text, bytes, to);
     }
 }
 
@@ -128,29 +198,26 @@ static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t b
 static ls_status take_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
                               ls_piece *take, void *context)
 {
-    if (t->late && !late) return each_piece(t, text, bytes, true, plain, take, context);
-    if (!t->lowercase) return take(t, context, text, bytes, NULL);
-    ls_string small  = {0};
-    ls_status status = ls__utf8_lower(text, bytes, &small);
-    if (status == LS_OK) status = take(t, context, (const uint8_t *)small.data, small.bytes, NULL);
-    ls_string_free(&small);
+    ls_string hold[2] = {{0}};
+    ls_status status  = late ? LS_OK : ls__normalize(t, &text, &bytes, hold);
+    if (status == LS_OK && bytes > 0)
+        status = t->late && !late ? each_piece(t, text, bytes, true, plain, take, context)
+                                  : take(t, context, text, bytes, NULL);
+    for (int i = 0; i < 2; i++) ls_string_free(&hold[i]);
     return status;
 }
 
 static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
                             ls_piece *take, void *context)
 {
-    while (bytes > 0) {
-        const ls_added *found = NULL;
-        size_t          n     = t->added ? find_added(t, text, bytes, late, plain, &found) : bytes;
-        if (n > 0) LS_TRY(take_between(t, text, n, late, plain, take, context));
-        if (!found) break;
-        LS_TRY(take(t, context, text + n, added_bytes(t, found), found));
-        n += added_bytes(t, found);
-        text += n;
-        bytes -= n;
+    added_match m    = {0};
+    size_t      done = 0;
+    while (t->added && next_added(t, text, bytes, late, plain, done, &m)) {
+        if (m.start > done) LS_TRY(take_between(t, text + done, m.start - done, late, plain, take, context));
+        LS_TRY(take(t, context, text + m.start, m.stop - m.start, m.add));
+        done = m.stop;
     }
-    return LS_OK;
+    return done < bytes ? take_between(t, text + done, bytes - done, late, plain, take, context) : LS_OK;
 }
 
 /* Replaces invalid UTF-8 first, in a copy of the text; valid texts need no copy. */
@@ -169,23 +236,34 @@ ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t byte
 static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
                               const ls_added *added)
 {
-    ls_tokens *list = context;
-    if (!added) return encode_between(t, text, bytes, list);
-    LS_TRY(ls__tokens_reserve(list, 1));
-    list->id[list->count++] = added->id;
+    const sink *to = context;
+    if (!added) return encode_between(t, text, bytes, to);
+    LS_TRY(ls__tokens_reserve(to->list, 1));
+    to->list->id[to->list->count++] = added->id;
+    return end_word(to);
+}
+
+static ls_status encode(const ls_tokenizer *t, const char *text, size_t bytes, bool plain, ls_tokens *list,
+                        ls_tokens *ends)
+{
+    sink to = {list, ends};
+    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, plain, &list->replaced, encode_piece, &to));
     return LS_OK;
 }
 
 ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list)
 {
-    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, false, &list->replaced, encode_piece, list));
-    return LS_OK;
+    return encode(t, text, bytes, false, list, NULL);
 }
 
 ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list)
 {
-    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, true, &list->replaced, encode_piece, list));
-    return LS_OK;
+    return encode(t, text, bytes, true, list, NULL);
+}
+
+ls_status ls__encode_words(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list, ls_tokens *ends)
+{
+    return encode(t, text, bytes, false, list, ends);
 }
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -211,16 +289,18 @@ ls_status ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size
  * A cut is allowed only before a byte that is not 10xxxxxx, because only such bytes begin a character or an ill-formed
  * sequence.  The characters on both sides must be complete.  Words of bpe end before white space and where letters,
  * digits and other characters meet, except after an apostrophe, which may form a contraction with the letters ('ll).
- * Kind words may be cut before and after white space. */
+ * Kinds words and wordpiece may be cut before and after white space. */
 
-/* True if an added token starts before `at` and may end after it, in this text or with more text. */
+/* True if an added token starts before `at` and may end after it, in this text or with more text.  If the characters
+ * beside an added token matter: also if a token may begin or end at `at`. */
 static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t at)
 {
-    for (size_t i = at > t->add_longest ? at - t->add_longest : 0; i < at; i++)
+    const size_t last = at + (t->beside && at < bytes);
+    for (size_t i = at > t->add_longest ? at - t->add_longest : 0; i < last; i++)
         for (int k = t->add_first[text[i]]; k < t->add_first[text[i] + 1]; k++) {
-            const uint8_t *token = t->text + t->at[t->add[k].id];
-            size_t         n     = added_bytes(t, &t->add[k]);
-            if (i + n > at && memcmp(text + i, token, n < bytes - i ? n : bytes - i) == 0) return true;
+            const ls_added *add = &t->add[k];
+            const size_t    n   = add->bytes;
+            if (i + n + t->beside > at && memcmp(text + i, add->text, n < bytes - i ? n : bytes - i) == 0) return true;
         }
     return false;
 }
@@ -243,18 +323,34 @@ static size_t first_of(const uint8_t *text, size_t bytes, uint32_t *code)
     return n;
 }
 
+/* True for white space that separates words whatever is beside it. */
+static bool separates(const ls_tokenizer *t, uint32_t code)
+{
+    return t->classes[code] == LS_UNICODE_SPACE && !(t->rules.clean && t->flags[code] & LS_FLAG_REMOVED);
+}
+
 /* True if a word ends at `at`; the last character before it starts at `before`.  At the end of the text: whatever
  * follows. */
 static bool ends_word(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t before, size_t at)
 {
-    uint32_t left, right;
+    const bool spaced = t->kind == LS_TOKENIZER_WORDS || t->kind == LS_TOKENIZER_WORDPIECE;
+    uint32_t   left, right;
     if (first_of(text + before, at - before, &left) < at - before) left = LS_UNICODE_REPLACEMENT;
-    if (at == bytes) return t->kind == LS_TOKENIZER_WORDS && t->classes[left] == LS_UNICODE_SPACE;
+    if (at == bytes) return spaced && separates(t, left);
     first_of(text + at, bytes - at, &right);
     unsigned x = t->classes[left], y = t->classes[right];
-    if (t->kind == LS_TOKENIZER_WORDS) return x == LS_UNICODE_SPACE || y == LS_UNICODE_SPACE;
+    if (spaced) return separates(t, left) || separates(t, right);
     if (t->lowercase && left == LS_DOTTED_I) return false; /* becomes two characters, and the second is no letter */
     return x != LS_UNICODE_SPACE && x != y && (left != '\'' || y != LS_UNICODE_LETTER);
+}
+
+/* True if a cut at `at` splits no added token, and changes nothing beside one. */
+static bool keeps_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t before, size_t at)
+{
+    uint32_t left;
+    if (t->late && ls__normalizes(t)) return false; /* added tokens are searched in another text */
+    first_of(text + before, at - before, &left);
+    return !(t->beside && t->classes[left] == LS_UNICODE_SPACE) && !cuts_added(t, text, bytes, at);
 }
 
 size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *given, size_t bytes)
@@ -271,7 +367,7 @@ size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *given, size_t bytes)
             else if (t->kind != LS_TOKENIZER_CHARS)
                 good = (at == bytes || is_complete(text, bytes, at)) && ends_word(t, text, bytes, before, at);
         }
-        if (good && !cuts_added(t, text, bytes, at)) break;
+        if (good && keeps_added(t, text, bytes, before, at)) break;
     }
     return at;
 }

@@ -13,4 +13,7 @@ typedef ls_status ls_piece(const ls_tokenizer *t, void *context, const uint8_t *
 ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced,
                          ls_piece *take, void *context);
 
+/* As ls_tokenizer_encode; also appends to `ends` the number of tokens up to the end of each word. */
+ls_status ls__encode_words(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list, ls_tokens *ends);
+
 #endif

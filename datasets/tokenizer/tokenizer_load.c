@@ -86,7 +86,9 @@ static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, const json
     LS_CHECK(!l->added || json_is_array(l->added) || json_is_null(l->added), LS_ERR_DATA,
              "%s: added_tokens: expected an array, found %s", l->path, ls__json_kind(l->added));
     LS_TRY(ls__settings_read(l, root));
-    const char *want    = l->chars || l->spaced ? "WordLevel" : "BPE",
+    const char *want    = l->wordpiece            ? "WordPiece"
+                          : l->chars || l->spaced ? "WordLevel"
+                                                  : "BPE",
                *unknown = json_string_value(json_object_get(model, "unk_token"));
     LS_CHECK((json_is_string(type) && !strcmp(json_string_value(type), want)) || (!type && merges), LS_ERR_DATA,
              "%s: model.type: expected %s, found %s", l->path, want,
@@ -99,11 +101,7 @@ static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, const json
     LS_TRY(ls__vocab_tokens(l));
     LS_TRY(ls__settings_template(l, root));
     if (config) LS_TRY(ls__settings_roles(l, config));
-    for (int i = 0; i < l->adds; i++)
-        LS_CHECK(!l->lowercase || !l->add[i].late, LS_ERR_DATA,
-                 "%s: the added token '%s' is normalized: expected 'normalized' false with the normalizer Lowercase",
-                 l->path, ls__vocab_show(l->written[l->add[i].id]));
-    if (!l->chars && !l->spaced) LS_TRY(ls__vocab_json_merges(l, merges));
+    if (!l->chars && !l->spaced && !l->wordpiece) LS_TRY(ls__vocab_json_merges(l, merges));
     LS_TRY(ls__vocab_make(l, t));
     return LS_OK;
 }

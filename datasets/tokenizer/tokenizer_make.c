@@ -10,7 +10,9 @@
 #include "core/base/enum_text.h"
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/tokenizer_bpe.h"
+#include "datasets/tokenizer/tokenizer_normalize.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
+#include "datasets/tokenizer/tokenizer_wordpiece.h"
 #include "datasets/tokenizer/unicode/unicode.h"
 
 /* ---- the table of characters ------------------------------------------------------------------------------------- */
@@ -54,31 +56,51 @@ static void *copy(ls_arena *arena, const void *data, size_t bytes)
 }
 
 /* Orders added tokens by first byte, then longest first, so that the first match is the longest. */
-static int by_text(const void *x, const void *y, void *tokenizer)
+static int by_text(const void *x, const void *y)
 {
-    const ls_tokenizer *t = tokenizer;
-    int32_t             i = ((const ls_added *)x)->id, k = ((const ls_added *)y)->id;
-    uint64_t            m = t->at[i + 1] - t->at[i], n = t->at[k + 1] - t->at[k];
-    if (t->text[t->at[i]] != t->text[t->at[k]]) return t->text[t->at[i]] < t->text[t->at[k]] ? -1 : 1;
-    return m != n ? (m > n ? -1 : 1) : i < k ? -1 : i > k;
+    const ls_added *p = x, *q = y;
+    if (p->text[0] != q->text[0]) return p->text[0] < q->text[0] ? -1 : 1;
+    return p->bytes != q->bytes ? (p->bytes > q->bytes ? -1 : 1) : p->id < q->id ? -1 : p->id > q->id;
 }
 
-static void set_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
+/* Sets the text by which an added token is found: its own, or, for one that is searched late, the normalized one. */
+static ls_status set_added_text(const ls_tokenizer *t, const char *path, ls_added *add)
+{
+    ls_string hold[2] = {{0}};
+    ls_status status  = LS_OK;
+    add->text         = t->text + t->at[add->id];
+    add->bytes        = t->at[add->id + 1] - t->at[add->id];
+    if (!add->late || !ls__normalizes(t)) return LS_OK;
+    status = ls__normalize(t, &add->text, &add->bytes, hold);
+    if (status == LS_OK && !add->bytes)
+        status = LS_FAIL(LS_ERR_DATA,
+                         "%s: added_tokens: token %d: expected text after normalization, found none" LS_HINT
+                         "save the tokenizer with normalized=False for this token",
+                         path, add->id);
+    if (status == LS_OK) add->text = copy(t->arena, add->text, add->bytes);
+    for (int i = 0; i < 2; i++) ls_string_free(&hold[i]);
+    return status;
+}
+
+static ls_status set_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
 {
     ls_added *add = copy(t->arena, parts->add, (size_t)parts->added * sizeof *add);
-    if (parts->added) qsort_r(add, (size_t)parts->added, sizeof *add, by_text, t);
+    for (int i = 0; i < parts->added; i++) LS_TRY(set_added_text(t, parts->path, &add[i]));
+    if (parts->added) qsort(add, (size_t)parts->added, sizeof *add, by_text);
     t->added = parts->added;
     t->add   = add;
-    t->end   = t->kind == LS_TOKENIZER_WORDS ? parts->end : -1;
+    t->end   = t->kind == LS_TOKENIZER_WORDS ? parts->end : t->role[LS_TOKEN_EOS];
     for (int i = 0; i < t->added; i++) {
-        const uint8_t *text  = t->text + t->at[add[i].id];
-        size_t         bytes = t->at[add[i].id + 1] - t->at[add[i].id];
-        t->add_first[text[0] + 1]++;
+        size_t      bytes;
+        const char *text = ls_tokenizer_token(t, add[i].id, &bytes);
+        t->add_first[add[i].text[0] + 1]++;
         t->late |= add[i].late;
-        if (bytes > t->add_longest) t->add_longest = bytes;
+        t->beside |= add[i].lstrip || add[i].rstrip || add[i].single_word;
+        if (add[i].bytes > t->add_longest) t->add_longest = add[i].bytes;
         if (bytes == strlen(LS_END_TEXT) && memcmp(text, LS_END_TEXT, bytes) == 0) t->end = add[i].id;
     }
     for (int b = 0; b < 256; b++) t->add_first[b + 1] += t->add_first[b];
+    return LS_OK;
 }
 
 /* Hashes everything that decides about the tokens of a text, and nothing about the file it came from. */
@@ -89,14 +111,20 @@ static uint64_t hash_of(const ls_tokenizer *t)
     hash                = XXH3_64bits_withSeed(t->at, ((size_t)t->size + 1) * sizeof *t->at, hash);
     hash                = XXH3_64bits_withSeed(t->text, t->at[t->size], hash);
     for (int i = 0; i < t->added; i++) {
-        int32_t added[3] = {t->add[i].id, t->add[i].special, t->add[i].late};
-        hash             = XXH3_64bits_withSeed(added, sizeof added, hash);
+        int32_t added[3]  = {t->add[i].id, t->add[i].special, t->add[i].late};
+        hash              = XXH3_64bits_withSeed(added, sizeof added, hash);
+        int32_t beside[3] = {t->add[i].lstrip, t->add[i].rstrip, t->add[i].single_word};
+        if (t->beside) hash = XXH3_64bits_withSeed(beside, sizeof beside, hash);
     }
     hash = XXH3_64bits_withSeed(t->byte, sizeof t->byte, hash);
-    if (t->kind == LS_TOKENIZER_WORDS) hash = XXH3_64bits_withSeed(&t->unknown, sizeof t->unknown, hash);
+    if (t->unknown >= 0) hash = XXH3_64bits_withSeed(&t->unknown, sizeof t->unknown, hash);
     if (t->lowercase) hash = XXH3_64bits_withSeed("lowercase", 9, hash);
     if (memcmp(&t->rules, &(ls_rules){0}, sizeof t->rules))
         hash = XXH3_64bits_withSeed(&t->rules, sizeof t->rules, hash);
+    if (t->piece) {
+        hash = XXH3_64bits_withSeed(t->piece, (size_t)t->size, hash);
+        hash = XXH3_64bits_withSeed(&t->max_word, sizeof t->max_word, hash);
+    }
     return XXH3_64bits_withSeed(t->merge, (size_t)t->merges * sizeof *t->merge, hash);
 }
 
@@ -130,7 +158,8 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     t->arena        = arena;
     t->kind         = parts->kind;
     t->lowercase    = parts->lowercase;
-    t->unknown      = t->kind == LS_TOKENIZER_WORDS ? parts->unknown : -1;
+    t->unknown      = t->kind == LS_TOKENIZER_WORDS || parts->piece ? parts->unknown : -1;
+    t->max_word     = parts->max_word;
     t->size         = parts->size;
     t->at           = copy(arena, parts->at, ((size_t)parts->size + 1) * sizeof *t->at);
     t->text         = copy(arena, parts->text, t->at[t->size]);
@@ -141,10 +170,15 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     t->rules        = parts->rules;
     set_templates(t, parts->single, parts->pair);
     for (int r = 0; r < LS_TOKEN_ROLES; r++) t->role[r] = parts->role ? parts->role[r] : -1;
-    set_added(t, parts);
+    ls_status status = set_added(t, parts);
+    if (status != LS_OK) {
+        ls_arena_free(arena);
+        return status;
+    }
     if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
     if (t->kind == LS_TOKENIZER_CHARS) build_char_table(t);
     if (t->kind == LS_TOKENIZER_WORDS) ls__spaced_table(t);
+    if (t->kind == LS_TOKENIZER_WORDPIECE) ls__wordpiece_table(t, parts->piece);
     t->hash = hash_of(t);
     *out    = t;
     return LS_OK;

@@ -8,6 +8,7 @@
 /* Parts of a tokenizer.  The caller has checked them: texts are not empty, ids are within 0 to size - 1, and a
  * byte that bpe has no token for has the id -1. */
 typedef struct ls_tokenizer_parts {
+    const char        *path; /* for messages */
     ls_tokenizer_kind  kind;
     int32_t            size;
     const uint8_t     *text; /* as in struct ls_tokenizer */
@@ -20,6 +21,8 @@ typedef struct ls_tokenizer_parts {
     int32_t            end, unknown; /* words: ids of <eos> and <unk>; texts end with a space, that of <eos> is "\n" */
     bool               lowercase;
     ls_rules           rules;
+    const uint8_t     *piece;         /* wordpiece: as in struct ls_tokenizer */
+    uint32_t           max_word;      /* wordpiece */
     const ls_template *single, *pair; /* NULL: the text alone; A, then B with type 1 */
     const int32_t     *role;          /* NULL: none */
 } ls_tokenizer_parts;

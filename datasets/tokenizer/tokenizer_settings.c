@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/format_text.h"
+#include "datasets/tokenizer/tokenizer_wordpiece.h"
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
@@ -65,6 +66,15 @@ static const char *steps_text(const steps *s)
 
 /* ---- normalizer -------------------------------------------------------------------------------------------------- */
 
+static void take_bert_normalizer(ls_vocab_file *l, const json_t *step)
+{
+    const json_t *accents = json_object_get(step, "strip_accents");
+    l->lowercase          = is_true(step, "lowercase", true);
+    l->rules.clean        = is_true(step, "clean_text", true);
+    l->rules.chinese      = is_true(step, "handle_chinese_chars", true);
+    l->rules.strip        = json_is_boolean(accents) ? json_is_true(accents) : l->lowercase;
+}
+
 /* Reads one step of the normalizer; false: it is not supported. */
 static bool take_normalizer_step(ls_vocab_file *l, const json_t *step)
 {
@@ -74,18 +84,22 @@ static bool take_normalizer_step(ls_vocab_file *l, const json_t *step)
         replace && text_is(pattern, "\n") && text_is(json_object_get(step, "content"), " " LS_END_WORD " ");
     l->lowercase |= lower;
     l->line_ends |= lines;
-    return lower || lines;
+    if (l->wordpiece && type_is(step, "BertNormalizer")) {
+        take_bert_normalizer(l, step);
+        return true;
+    }
+    return !l->wordpiece && (lower || lines);
 }
 
 static ls_status take_normalizer(ls_vocab_file *l, const json_t *root)
 {
     const steps s    = steps_of(json_object_get(root, "normalizer"), "normalizers");
-    bool        good = s.count <= MAX_STEPS;
+    bool        good = s.count <= (l->wordpiece ? 1 : MAX_STEPS);
     for (size_t i = 0; i < s.count && good; i++) good = take_normalizer_step(l, s.step[i]);
-    LS_CHECK(good, LS_ERR_DATA,
-             "%s: normalizer: expected null, Lowercase, or Replace of newlines by ' %s ' for words, found %s" LS_HINT
-             "this setting is not supported",
-             l->path, LS_END_WORD, steps_text(&s));
+    LS_CHECK(
+        good, LS_ERR_DATA, "%s: normalizer: expected %s, found %s" LS_HINT "this setting is not supported", l->path,
+        l->wordpiece ? "BertNormalizer" : "null, Lowercase, or Replace of newlines by ' " LS_END_WORD " ' for words",
+        steps_text(&s));
     LS_CHECK(
         l->line_ends == l->spaced, LS_ERR_DATA,
         "%s: normalizer: expected Replace of newlines by ' %s ' for words that WhitespaceSplit separates, and for no "
@@ -113,13 +127,14 @@ static ls_status take_words(ls_vocab_file *l, const json_t *root)
     const bool    byte_level = type_is(level, "ByteLevel"), regex = is_true(level, "use_regex", true);
     const bool    digits = type_is(first, "Digits") && is_true(first, "individual_digits", false);
     l->spaced            = s.count == 1 && type_is(first, "WhitespaceSplit");
-    if (l->spaced) return LS_OK;
+    l->wordpiece         = s.count == 1 && type_is(first, "BertPreTokenizer");
+    if (l->spaced || l->wordpiece) return LS_OK;
     l->chars       = byte_level && s.count == 2 && splits_by(first, "[\\s\\S]") && !regex;
     l->words       = byte_level && regex && (s.count == 1 || digits);
     l->rules.split = s.count == 2 && digits ? LS_SPLIT_DIGITS : LS_SPLIT_GPT2;
     LS_CHECK(l->chars || l->words || (byte_level && s.count == 1), LS_ERR_DATA,
-             "%s: pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, or WhitespaceSplit, "
-             "found %s" LS_HINT "this way to split texts into words is not supported",
+             "%s: pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, BertPreTokenizer, or "
+             "WhitespaceSplit, found %s" LS_HINT "this way to split texts into words is not supported",
              l->path, steps_text(&s));
     LS_CHECK(!is_true(level, "add_prefix_space", true), LS_ERR_DATA,
              "%s: pre_tokenizer: expected add_prefix_space false" LS_HINT
@@ -241,18 +256,36 @@ static ls_status check_unused(const ls_vocab_file *l, const json_t *object, cons
     return LS_OK;
 }
 
+/* Reads the settings of the model WordPiece. */
+static ls_status take_wordpiece(ls_vocab_file *l, const json_t *model)
+{
+    const json_t *prefix  = json_object_get(model, "continuing_subword_prefix");
+    const json_t *longest = json_object_get(model, "max_input_chars_per_word");
+    LS_CHECK(text_is(prefix, LS_CONTINUES), LS_ERR_DATA,
+             "%s: model.continuing_subword_prefix: expected '%s', found %s" LS_HINT "this setting is not supported",
+             l->path, LS_CONTINUES,
+             json_is_string(prefix) ? ls__vocab_show(json_string_value(prefix)) : ls__json_kind(prefix));
+    LS_CHECK(json_is_integer(longest) && json_integer_value(longest) >= 1 &&
+                 json_integer_value(longest) <= LS_MAX_PIECED_WORD,
+             LS_ERR_DATA, "%s: model.max_input_chars_per_word: expected 1 to %d, found %s", l->path, LS_MAX_PIECED_WORD,
+             json_is_integer(longest) ? ls__text("%lld", (long long)json_integer_value(longest))
+                                      : ls__json_kind(longest));
+    l->max_word = (uint32_t)json_integer_value(longest);
+    return LS_OK;
+}
+
 ls_status ls__settings_read(ls_vocab_file *l, const json_t *root)
 {
-    static const char *const inner[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
-                                        "ignore_merges"};
-    const json_t            *decoder = json_object_get(root, "decoder");
+    static const char *const unused[] = {"dropout", "end_of_word_suffix", "byte_fallback", "ignore_merges",
+                                         "continuing_subword_prefix"};
+    const json_t            *decoder = json_object_get(root, "decoder"), *model = json_object_get(root, "model");
     LS_TRY(take_words(l, root));
     LS_TRY(take_normalizer(l, root));
-    LS_TRY(check_unused(l, json_object_get(root, "model"), "model.", inner, sizeof inner / sizeof *inner));
-    LS_CHECK(!decoder || json_is_null(decoder) || type_is(decoder, "ByteLevel"), LS_ERR_DATA,
-             "%s: decoder: expected ByteLevel or null" LS_HINT
-             "only byte-level tokenizers, such as GPT-2's, are supported",
-             l->path);
+    if (l->wordpiece) LS_TRY(take_wordpiece(l, model));
+    LS_TRY(check_unused(l, model, "model.", unused, sizeof unused / sizeof *unused - l->wordpiece));
+    const char *expected = l->wordpiece ? "WordPiece" : "ByteLevel";
+    LS_CHECK(!decoder || json_is_null(decoder) || type_is(decoder, expected), LS_ERR_DATA,
+             "%s: decoder: expected %s or null" LS_HINT "this setting is not supported", l->path, expected);
     return LS_OK;
 }
 

@@ -15,9 +15,13 @@ enum { LS_MAX_ADDED = 4096, LS_MAX_VOCABULARY = 1 << 24 };
 
 /* An added token, which is searched in the text before words and bytes. */
 typedef struct ls_added {
-    int32_t id;
-    bool    special; /* ls_tokenizer_encode_plain treats it as plain text            */
-    bool    late;    /* "normalized": searched in the text between the other added tokens */
+    int32_t        id;
+    bool           special;        /* ls_tokenizer_encode_plain treats it as plain text            */
+    bool           late;           /* "normalized": searched, normalized, in the text between the other added tokens */
+    bool           lstrip, rstrip; /* takes the white space before and after it                      */
+    bool           single_word;    /* is found only where no character of a word is beside it         */
+    const uint8_t *text;           /* what is searched in a text                                      */
+    size_t         bytes;
 } ls_added;
 
 /* A merge: the neighbours left and right become one token.  Its index in the list is its rank; lower ranks go first. */
@@ -38,8 +42,20 @@ typedef enum ls_split {
 
 /* Rules that turn a text into words.  Those of GPT-2 are all 0.  Bytes, so that there is no padding to hash. */
 typedef struct ls_rules {
-    uint8_t split; /* ls_split */
+    uint8_t split;                 /* ls_split                                                                */
+    uint8_t nfc;                   /* normalizer NFC                                                          */
+    uint8_t clean, chinese, strip; /* normalizer of BERT: clean_text, handle_chinese_chars, strip_accents */
 } ls_rules;
+
+/* Kind wordpiece: the text of a token.  RAW: of an added token that is in the vocabulary of pieces. */
+#define LS_CONTINUES "##" /* before a piece in a file that continues a word */
+typedef enum ls_piece_kind {
+    LS_PIECE_NONE, /* an added token outside of the vocabulary of pieces */
+    LS_PIECE_STARTS,
+    LS_PIECE_CONTINUES,
+    LS_PIECE_RAW,
+    LS_PIECE_RAW_CONTINUES
+} ls_piece_kind;
 
 /* Tokens around one text or two: a token's id or LS_TEMPLATE_A, LS_TEMPLATE_B, and the type of these tokens. */
 enum { LS_TEMPLATE_A = -1, LS_TEMPLATE_B = -2, LS_MAX_TEMPLATE = 16 };
@@ -68,7 +84,7 @@ struct ls_tokenizer {
     ls_arena         *arena;
     ls_tokenizer_kind kind;
     int32_t           size, end; /* V; id of <|endoftext|>, of words <eos>; -1: none         */
-    int32_t           unknown;   /* words: id of <unk>; -1: another kind                     */
+    int32_t           unknown;   /* words, wordpiece: id of <unk>; -1: another kind          */
     bool              lowercase; /* texts are lower-cased                                    */
     uint64_t          hash;
     const uint8_t    *text; /* texts of all tokens, one after the other                      */
@@ -79,6 +95,7 @@ struct ls_tokenizer {
     int             add_first[257]; /* those with first byte b: add_first[b] .. add_first[b + 1] */
     size_t          add_longest;    /* longest added token, bytes                            */
     bool            late;           /* any added token is late                               */
+    bool            beside;         /* the characters beside some added token matter         */
 
     int64_t              merges;
     const ls_merge      *merge;
@@ -87,7 +104,11 @@ struct ls_tokenizer {
     int32_t              byte[256]; /* bpe: token of each byte; -1: none, the byte is left out      */
     uint64_t             word_mask; /* slots - 1 of `word`                                       */
     const int32_t       *word;      /* bpe: hash table of the tokens that are the result of merging their own text;
-                                  words: of all tokens */
+                                  words: of all tokens; wordpiece: of all pieces */
+
+    const uint8_t *piece;         /* wordpiece: ls_piece_kind of each token                      */
+    size_t         longest_piece; /* bytes                                                       */
+    uint32_t       max_word;      /* longest word that is split into pieces, characters          */
 
     uint64_t       char_mask; /* slots - 1 of `chars`                                       */
     const ls_char *chars;     /* chars: hash table of the token of each character           */

@@ -98,8 +98,7 @@ static bool ambiguous(const char *text)
 
 static ls_status take_added_token(ls_vocab_file *l, const json_t *token)
 {
-    static const char *const refused[] = {"single_word", "lstrip", "rstrip"};
-    const json_t            *content = json_object_get(token, "content"), *id = json_object_get(token, "id"), *known;
+    const json_t *content = json_object_get(token, "content"), *id = json_object_get(token, "id"), *known;
     LS_CHECK(json_is_string(content) && json_string_length(content) > 0, LS_ERR_DATA,
              "%s: added_tokens: expected objects with a 'content', found %s", l->path,
              ls__json_kind(content ? content : token));
@@ -108,18 +107,13 @@ static ls_status take_added_token(ls_vocab_file *l, const json_t *token)
              "%s: the added token '%s': expected at most %d bytes, without U+FFFD", l->path, ls__vocab_show(text),
              MAX_ADDED_BYTES);
     ls_added add = {0};
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        bool set;
-        LS_TRY(take_flag(l, token, refused[i], false, &set));
-        LS_CHECK(!set, LS_ERR_DATA,
-                 "%s: the added token '%s' has %s: only plain tokens can be used" LS_HINT
-                 "save the tokenizer with %s=False",
-                 l->path, ls__vocab_show(text), refused[i], refused[i]);
-    }
+    LS_TRY(take_flag(l, token, "single_word", false, &add.single_word));
+    LS_TRY(take_flag(l, token, "lstrip", false, &add.lstrip));
+    LS_TRY(take_flag(l, token, "rstrip", false, &add.rstrip));
     LS_TRY(take_flag(l, token, "special", false, &add.special));
     LS_TRY(take_flag(l, token, "normalized", !add.special, &add.late));
     if ((known = json_object_get(l->vocab, text))) {
-        LS_CHECK(!ambiguous(text), LS_ERR_DATA,
+        LS_CHECK(l->wordpiece || !ambiguous(text), LS_ERR_DATA,
                  "%s: '%s' is both an added token and the bytes of another token" LS_HINT
                  "the file contradicts itself: download it again",
                  l->path, ls__vocab_show(text));
@@ -276,9 +270,13 @@ static ls_status spell(const ls_vocab_file *l, int64_t id, uint8_t *out, size_t 
         out[*bytes - 1] = end ? '\n' : ' ';
         return LS_OK;
     }
-    if (l->raw[id]) {
-        memcpy(out, written, length);
-        *bytes = length;
+    if (l->raw[id] || l->wordpiece) {
+        const bool   continues = !strncmp(written, LS_CONTINUES, strlen(LS_CONTINUES));
+        const size_t skip      = continues && !l->raw[id] ? strlen(LS_CONTINUES) : 0;
+        const bool   space     = l->wordpiece && !l->raw[id] && !continues;
+        if (space) *out++ = ' ';
+        memcpy(out, written + skip, length - skip);
+        *bytes = length - skip + space;
         return LS_OK;
     }
     while (at < length) {
@@ -310,16 +308,29 @@ static void find_bytes(const ls_vocab_file *l, int32_t byte[256])
     }
 }
 
-/* Finds a token of kind words. */
+/* Finds a token of kinds words and wordpiece. */
 static ls_status find_word(const ls_vocab_file *l, const char *word, int32_t *id)
 {
     const json_t *found = word ? json_object_get(l->vocab, word) : NULL;
     LS_CHECK(found, LS_ERR_DATA,
              "%s: the vocabulary has no token '%s'" LS_HINT "a tokenizer of words needs one for unknown words "
-             "(model.unk_token), and %s for ends of lines",
-             l->path, word ? ls__vocab_show(word) : "", LS_END_WORD);
+             "(model.unk_token)%s",
+             l->path, word ? ls__vocab_show(word) : "", l->spaced ? ", and <eos> for ends of lines" : "");
     *id = (int32_t)json_integer_value(found);
     return LS_OK;
+}
+
+/* The ls_piece_kind of each token. */
+static const uint8_t *piece_kinds(const ls_vocab_file *l)
+{
+    uint8_t *kind = ls_arena_alloc(l->memory, (size_t)l->size);
+    for (int64_t id = 0; id < l->size; id++) {
+        const bool continues = !strncmp(l->written[id], LS_CONTINUES, strlen(LS_CONTINUES));
+        kind[id]             = continues ? LS_PIECE_CONTINUES : LS_PIECE_STARTS;
+        if (l->raw[id]) kind[id] = continues ? LS_PIECE_RAW_CONTINUES : LS_PIECE_RAW;
+        if (!json_object_get(l->vocab, l->written[id])) kind[id] = LS_PIECE_NONE;
+    }
+    return kind;
 }
 
 ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
@@ -327,7 +338,8 @@ ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
     int32_t            byte[256];
     size_t             room  = (size_t)l->size;
     bool               plain = l->merges == 0 && l->size - l->adds == 256;
-    ls_tokenizer_parts parts = {.kind      = LS_TOKENIZER_CHARS,
+    ls_tokenizer_parts parts = {.path      = l->path,
+                                .kind      = LS_TOKENIZER_CHARS,
                                 .size      = (int32_t)l->size,
                                 .merges    = l->merges,
                                 .merge     = l->merge,
@@ -353,6 +365,11 @@ ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
         parts.kind = LS_TOKENIZER_WORDS;
         LS_TRY(find_word(l, l->unknown, &parts.unknown));
         LS_TRY(find_word(l, LS_END_WORD, &parts.end));
+    } else if (l->wordpiece) {
+        parts.kind     = LS_TOKENIZER_WORDPIECE;
+        parts.piece    = piece_kinds(l);
+        parts.max_word = l->max_word;
+        LS_TRY(find_word(l, l->unknown, &parts.unknown));
     } else if (!l->chars) {
         find_bytes(l, byte);
         for (int b = 0; b < 256; b++) {

@@ -14,11 +14,13 @@ typedef struct ls_vocab_file {
     const char  *config_path;        /* tokenizer_config.json; NULL: there is none */
     bool         chars, words;       /* texts are split into characters; into GPT-2's words; none: not at all */
     bool         spaced, line_ends;  /* texts are split at white space; after newlines have become <eos> */
+    bool         wordpiece;          /* texts are split at white space and punctuation */
     bool         lowercase;
+    uint32_t     max_word; /* wordpiece: longest word that is split, characters */
     ls_rules     rules;
     ls_template  single, pair;
     int32_t      role[LS_TOKEN_ROLES];
-    const char  *unknown; /* spaced: the token of unknown words */
+    const char  *unknown; /* spaced, wordpiece: the token of unknown words */
     json_t      *vocab;   /* object: text of a token in the file -> id */
     json_t      *added;   /* (optional) array of added tokens */
     int64_t      size;

@@ -26,9 +26,27 @@ static ls_status encode_in_pieces(const ls_tokenizer *t, const char *text, size_
 /* True if the text of the tokens may differ from the encoded text. */
 static bool may_change(const ls_tokenizer *t)
 {
-    bool loses = t->kind == LS_TOKENIZER_WORDS || t->lowercase;
+    bool loses = t->kind == LS_TOKENIZER_WORDS || t->kind == LS_TOKENIZER_WORDPIECE || t->lowercase || t->beside;
     for (int b = 0; b < 256; b++) loses |= t->kind == LS_TOKENIZER_BPE && t->byte[b] < 0;
     return loses;
+}
+
+/* Pairs of texts keep their limit, and have words in order. */
+static void check_texts(const ls_tokenizer *t, const char *text, size_t bytes)
+{
+    const ls_text_line first = {text, bytes / 3}, second = {text + bytes / 3, bytes - bytes / 3};
+    ls_text_tokens     e = {0};
+    for (int64_t max = 0; max < 40; max += 13) {
+        const ls_status status = ls_tokenizer_encode_texts(t, &first, max % 2 ? NULL : &second, max, &e);
+        fuzz_status(status);
+        if (status != LS_OK) continue;
+        fuzz_expect(!max || e.count <= max);
+        for (int64_t i = 0; i < e.count; i++) {
+            fuzz_expect(e.id[i] >= 0 && e.id[i] < ls_tokenizer_size(t) && e.type[i] >= 0 && e.type[i] <= 1);
+            if (i && e.word[i] >= 0 && e.type[i] == e.type[i - 1]) fuzz_expect(e.word[i] >= e.word[i - 1]);
+        }
+    }
+    ls_text_tokens_free(&e);
 }
 
 static void check_text(const ls_tokenizer *t, const char *text, size_t bytes)
@@ -78,6 +96,7 @@ static void check_file(const char *path)
     fuzz_status(status);
     if (status != LS_OK) return;
     check_text(t, some_text, sizeof some_text - 1);
+    check_texts(t, some_text, sizeof some_text - 1);
     check_saved(t);
     ls_tokenizer_free(t);
 }

@@ -112,6 +112,27 @@ def learn_digits(text):
     return t
 
 
+def learn_pieces(text, **normalizer):
+    """BERT's form."""
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(**normalizer), pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    t.train_from_iterator([text], trainers.WordPieceTrainer(vocab_size=1200, min_frequency=2, limit_alphabet=400, special_tokens=special, show_progress=False))
+    ids = [(x, special.index(x)) for x in ("[CLS]", "[SEP]")]
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids)
+    t.decoder = decoders.WordPiece()
+    return t
+
+
+def learn_added(text):
+    """Added tokens that take white space, are single words, or are searched in the normalized text."""
+    t = learn(text.lower(), 300)
+    t.normalizer = normalizers.Lowercase()
+    t.add_tokens([AddedToken("King", single_word=True, normalized=True), AddedToken("QUEEN", normalized=True), AddedToken("Duke", single_word=True, normalized=False)])
+    t.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<r>", rstrip=True), AddedToken("\n\n", normalized=False), AddedToken("<both>", lstrip=True, rstrip=True)])
+    return t
+
+
 def learn_words(text, size, least, lower):
     """The most frequent words, those of one count in the order of their bytes.  Words with a zero byte are not learned."""
     steps = [normalizers.Replace("\n", " <eos> ")] + [normalizers.Lowercase()] * lower
@@ -164,8 +185,13 @@ def write(shakespeare):
     small_lower = learn(normalizers.Lowercase().normalize_str(as_text(raw)), 400)
     small_lower.normalizer = normalizers.Lowercase()
     digits = learn_digits(as_text(raw))
+    pieces = learn_pieces(shakespeare[:200000] + as_text(raw))
+    cased = learn_pieces(shakespeare[:200000] + as_text(raw).replace("\0", ""), clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    added = learn_added(shakespeare)
     OUT.mkdir(exist_ok=True)
-    for t, name in [(words, "words.json"), (lower, "words-lower.json"), (small_lower, "bpe-lower.json"), (digits, "digits.json")]:
+    for t, name in [(words, "words.json"), (lower, "words-lower.json"), (small_lower, "bpe-lower.json"), (digits, "digits.json"), (added, "added.json")]:
+        t.save(str(OUT / name), pretty=False)
+    for t, name in [(pieces, "wordpiece.json"), (cased, "wordpiece-cased.json")]:
         t.save(str(OUT / name), pretty=False)
     small.save(str(OUT / "shakespeare.json"), pretty=False)
     special.save(str(OUT / "special.json"), pretty=False)
@@ -176,7 +202,7 @@ def write(shakespeare):
     tokens = tokens_of(small, shakespeare)
     case("shakespeare", count=len(tokens), hash=fnv(tokens))
     files = [("shakespeare.json", small), ("mixed-vocab.json", mixed), ("words.json", words), ("words-lower.json", lower)]
-    for name, t in files + [("bpe-lower.json", small_lower), ("digits.json", digits)]:
+    for name, t in files + [("bpe-lower.json", small_lower), ("digits.json", digits), ("wordpiece.json", pieces), ("wordpiece-cased.json", cased), ("added.json", added)]:
         for block in range(0, LINES, 1000):
             tokens = tokens_of(t, as_text(b"".join(lines[block : block + 1000])))
             case("block", tokenizer=name, first=block, count=len(tokens), hash=fnv(tokens))
@@ -201,9 +227,34 @@ def write(shakespeare):
     ]  # fmt: skip
     for text in texts:
         for plain in (False, True):
-            case("special", plain=int(plain))
+            case("special", tokenizer="special.json", plain=int(plain))
             put("text", list(text.encode()))
             put("tokens", tokens_of(special, text, plain))
+    texts = [
+        "a  <mask>  b", "<mask>\u3000<mask> ", " \n <r> \n\n <r>\n\nx", "<r>  <mask>", "<both> \u00a0<both>x <both>", "x<r>\n\n\n\ny", "King KING king's kings",
+        "\u00e9King a_king KING\u0301 (king)", "Queen queens QUEEN1", "Duke Dukes duke Duke2 .Duke.", "<mask", "\n\n\n<mask>", f" {END} <mask>King<r> King",
+    ]  # fmt: skip
+    for text in texts:
+        for plain in (False, True):
+            case("special", tokenizer="added.json", plain=int(plain))
+            put("text", list(text.encode()))
+            put("tokens", tokens_of(added, text, plain))
+    pairs = [("The king, my lord!", None), ("The king, my lord!", "O Romeo, Romeo! wherefore art thou Romeo?"), ("", "unbelievableness"), ("a b c d e f g h", "x"), ("", None),
+             ("one [SEP] two", "thr\u00e9e  \u65e5\u672c [MASK]."), ("a b c d e f g h i", "j k l m n o p q r s")]  # fmt: skip
+    pieces.encode_special_tokens = False
+    for first, second in pairs:
+        for limit in (0, 3, 4, 7, 8, 12):
+            if limit:
+                pieces.enable_truncation(limit)
+            e = pieces.encode(first, second)
+            case("texts", max=limit)
+            put("first", list(first.encode()))
+            if second is not None:
+                put("second", list(second.encode()))
+            put("tokens", e.ids)
+            put("types", e.type_ids)
+            put("words", [-1 if w is None else w for w in e.word_ids])
+            pieces.no_truncation()
     (OUT / "tokens.txt").write_text("\n".join(out) + "\n")
 
 

@@ -91,6 +91,10 @@ def flags():
     yield "PUNCTUATION", {c for c in CHARACTERS if len(bert.pre_tokenize_str("a" + chr(c))) == 2}
     yield "NONSPACING", {c for c in CHARACTERS if not alone(bare, c)}
     yield "WORD", word_characters()
+    joins = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # vowels and tails of Hangul
+    joins |= {c for c, _ in classes()} | {b for _, _, b, again in decompositions() if again}
+    yield "JOINS", joins | {c for c in CHARACTERS if ord((alone(NFD, c) or "a")[0]) in joins}
+    yield "CHANGES", {c for c in CHARACTERS if alone(NFC, c) != chr(c) and NFC.normalize_str(chr(c)) != chr(c)}
 
 
 def classes():

@@ -23,8 +23,17 @@ typedef enum ls_unicode_class {
 /* Returns a table with the ls_unicode_class of each of the LS_UNICODE_END characters. */
 const uint8_t *ls__unicode_classes(void);
 
-/* Flags of characters: for Digits, for BertNormalizer and BertPreTokenizer, and \w for added tokens. */
-enum { LS_FLAG_NUMERIC = 1, LS_FLAG_REMOVED = 2, LS_FLAG_PUNCTUATION = 4, LS_FLAG_NONSPACING = 8, LS_FLAG_WORD = 16 };
+/* Flags of characters: for Digits; for BertNormalizer and BertPreTokenizer; \w for added tokens; for NFC.  JOINS: may
+ * combine with a character before it, or change places with it.  CHANGES: is not its own NFC form. */
+enum {
+    LS_FLAG_NUMERIC     = 1,
+    LS_FLAG_REMOVED     = 2,
+    LS_FLAG_PUNCTUATION = 4,
+    LS_FLAG_NONSPACING  = 8,
+    LS_FLAG_WORD        = 16,
+    LS_FLAG_JOINS       = 32,
+    LS_FLAG_CHANGES     = 64
+};
 
 /* Returns a table with the flags of each of the LS_UNICODE_END characters. */
 const uint8_t *ls__unicode_flags(void);

@@ -132,6 +132,36 @@ static void check_special(const golden *g, const ls_tokenizer *t)
     ls_tokens_free(&list);
 }
 
+static ls_text_line text_of(const golden_array *bytes, char *text)
+{
+    for (int64_t i = 0; bytes && i < bytes->count; i++) text[i] = (char)bytes->i32[i];
+    return (ls_text_line){text, bytes ? (size_t)bytes->count : 0};
+}
+
+static void check_list(const golden *g, const char *name, const int32_t *list, int64_t count)
+{
+    const golden_array *want = golden_get(g, name);
+    assert_int_equal(count, want->count);
+    for (int64_t i = 0; i < count; i++)
+        if (list[i] != want->i32[i])
+            fail_msg("case %d: %s %lld is %d, tokenizers gives %d", g->number, name, (long long)i, list[i],
+                     want->i32[i]);
+}
+
+static void check_texts(const golden *g, const ls_tokenizer *t)
+{
+    char                text[2][64];
+    ls_text_tokens      e      = {0};
+    const golden_array *second = golden_find(g, "second");
+    const ls_text_line  a = text_of(golden_find(g, "first"), text[0]), b = text_of(second, text[1]);
+    const ls_status     status = ls_tokenizer_encode_texts(t, &a, second ? &b : NULL, whole(g, "max"), &e);
+    assert_ok(status);
+    check_list(g, "tokens", e.id, e.count);
+    check_list(g, "types", e.type, e.count);
+    check_list(g, "words", e.word, e.count);
+    ls_text_tokens_free(&e);
+}
+
 /* A text repeated many times, which has words of any length. */
 static void check_long(const golden *g, const ls_tokenizer *t)
 {
@@ -148,9 +178,10 @@ static void check_long(const golden *g, const ls_tokenizer *t)
     free(text);
 }
 
-enum { SHAKESPEARE, MIXED, SPECIAL, WORDS, WORDS_LOWER, BPE_LOWER, DIGITS, TOKENIZERS };
-static const char *const tokenizer_name[] = {"shakespeare.json", "mixed-vocab.json", "special.json", "words.json",
-                                             "words-lower.json", "bpe-lower.json",   "digits.json"};
+enum { SHAKESPEARE, MIXED, SPECIAL, WORDS, WORDS_LOWER, BPE_LOWER, DIGITS, PIECES, CASED, ADDED, TOKENIZERS };
+static const char *const tokenizer_name[] = {
+    "shakespeare.json", "mixed-vocab.json", "special.json",   "words.json",           "words-lower.json",
+    "bpe-lower.json",   "digits.json",      "wordpiece.json", "wordpiece-cased.json", "added.json"};
 
 static void test_tokens(void **state)
 {
@@ -158,7 +189,7 @@ static void test_tokens(void **state)
     ls_tokenizer *all[TOKENIZERS];
     int           lines = 0;
     for (int k = 0; k < TOKENIZERS; k++) all[k] = load(tokenizer_name[k]);
-    const ls_tokenizer *small = all[SHAKESPEARE], *mixed = all[MIXED], *special = all[SPECIAL];
+    const ls_tokenizer *small = all[SHAKESPEARE], *mixed = all[MIXED];
     assert_int_equal(ls_tokenizer_end(small), 999);
     assert_int_equal(ls_tokenizer_end(mixed), 999);
     while (golden_next(&g)) {
@@ -171,7 +202,8 @@ static void test_tokens(void **state)
         if (!strcmp(g.name, "each_line")) check_lines(&g, t);
         if (!strcmp(g.name, "shakespeare") && d.shakespeare) check_shakespeare(&g, small);
         if (!strcmp(g.name, "long") || !strcmp(g.name, "letters")) check_long(&g, small);
-        if (!strcmp(g.name, "special")) check_special(&g, special);
+        if (!strcmp(g.name, "special")) check_special(&g, t);
+        if (!strcmp(g.name, "texts")) check_texts(&g, all[PIECES]);
         if (!strcmp(g.name, "line")) {
             int64_t   i    = whole(&g, "index");
             ls_tokens list = {0};

@@ -109,7 +109,8 @@ static const struct {
     {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
     {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
     {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"",
-     "pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, or WhitespaceSplit, found "
+     "pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, BertPreTokenizer, or "
+     "WhitespaceSplit, found "
      "Metaspace"},
     {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"",
      "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]",
@@ -154,7 +155,7 @@ static const struct {
     {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a number with a fraction"},
     {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"",
      "model.end_of_word_suffix: expected null, found </w>"},
-    {"\"lstrip\":false", "\"lstrip\":true", "the added token '<|endoftext|>' has lstrip"},
+    {"\"lstrip\":false", "\"lstrip\":2", "an added token's 'lstrip': expected true or false, found a number"},
     {"\"special\":true", "\"special\":1", "an added token's 'special': expected true or false, found a number"},
     {"\"id\":259", "\"id\":5",
      "the added token '<|endoftext|>' has the id 5 in added_tokens, and 259 in the vocabulary"},
@@ -355,6 +356,55 @@ static void test_wrong_words(void **state)
     free(all);
 }
 
+/* A tokenizer of BERT's form: the bytes of its tokens, and its errors. */
+static const char pieces[] =
+    "{\"added_tokens\":[{\"id\":1,\"content\":\"[SEP]\",\"special\":true}],\"normalizer\":{\"type\":\"BertNormalizer\"}"
+    ","
+    "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"decoder\":null,\"model\":{\"type\":\"WordPiece\",\"unk_"
+    "token\":\"[UNK]\","
+    "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":5,\"vocab\":{\"[UNK]\":0,\"[SEP]\":1,\"ab\":2,"
+    "\"##c\":3,\"##\":4,\"\xe2\x82\xac\":5}}}";
+
+static void test_wordpiece(void **state)
+{
+    static const struct {
+        const char *from, *to, *part;
+    } wrong[] = {
+        {"BertNormalizer", "NFC", "normalizer: expected BertNormalizer, found NFC"},
+        {"WordPiece", "BPE", "model.type: expected WordPiece, found BPE"},
+        {"\"##\",\"max", "\"@@\",\"max", "model.continuing_subword_prefix: expected '##', found @@"},
+        {"word\":5", "word\":0", "model.max_input_chars_per_word: expected 1 to 4096, found 0"},
+        {"word\":5", "word\":4097", "model.max_input_chars_per_word: expected 1 to 4096, found 4097"},
+        {"word\":5", "word\":null", "model.max_input_chars_per_word: expected 1 to 4096, found null"},
+        {"\"[UNK]\":0", "\"[X]\":0", "the vocabulary has no token '[UNK]'"},
+        {"\"decoder\":null", "\"decoder\":{\"type\":\"ByteLevel\"}", "decoder: expected WordPiece or null"},
+        {"\"id\":1,\"content\":\"[SEP]\",\"special\":true", "\"id\":6,\"content\":\"\xc2\x85\"",
+         "token 6: expected text after normalization, found none"},
+    };
+    ls_tokenizer *t;
+    ls_tokens     list = {0};
+    ls_string     back = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *text = changed(pieces, wrong[i].from, wrong[i].to);
+        file_write(at_root("tokenizer.json"), text, strlen(text));
+        check_refused(at_root("tokenizer.json"), wrong[i].part);
+        free(text);
+    }
+    file_write(at_root("tokenizer.json"), pieces, strlen(pieces));
+    assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
+    assert_int_equal(ls_tokenizer_kind_of(t), LS_TOKENIZER_WORDPIECE);
+    assert_int_equal(ls_tokenizer_unknown(t), 0);
+    assert_int_equal(ls_tokenizer_find(t, " ab"), 2);
+    assert_int_equal(ls_tokenizer_find(t, "[SEP]"), 1);
+    assert_ok(ls_tokenizer_encode(t, "ABC abcccc \xe2\x82\xac ab d[SEP]", 24, &list));
+    check_ids(list.id, (int)list.count, 7, (int32_t[]){2, 3, 0, 5, 2, 0, 1});
+    assert_ok(ls_tokenizer_decode(t, list.id, list.count, &back));
+    assert_string_equal(back.data, " abc [UNK] \xe2\x82\xac ab [UNK][SEP]");
+    ls_tokens_free(&list);
+    ls_string_free(&back);
+    ls_tokenizer_free(t);
+}
+
 static void test_large_token(void **state)
 {
     enum { LARGE = 10 << 20 };
@@ -379,9 +429,9 @@ static void test_large_token(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair),
-                                       cmocka_unit_test(test_same_tokenizer), cmocka_unit_test(test_empty_template),
-                                       cmocka_unit_test(test_saved),          cmocka_unit_test(test_large_token),
-                                       cmocka_unit_test(test_wrong_words),    cmocka_unit_test(test_roles)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair), cmocka_unit_test(test_same_tokenizer),
+        cmocka_unit_test(test_empty_template), cmocka_unit_test(test_saved),      cmocka_unit_test(test_large_token),
+        cmocka_unit_test(test_wrong_words),    cmocka_unit_test(test_roles),      cmocka_unit_test(test_wordpiece)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

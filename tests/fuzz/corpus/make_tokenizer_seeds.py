@@ -51,6 +51,19 @@ put("words-lower", 0, tokenizer(words, {"type": "WhitespaceSplit"}, [], {"type":
 put("bpe-lower", 0, tokenizer(bpe, level, [(end, END, False, True)], lower))
 digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, level]}
 put("bpe-digits", 0, tokenizer(bpe | {"vocab": {c: i for i, c in enumerate(sorted(set(vocab) - {"e", "2"}, key=vocab.get))}, "merges": merges[:2]}, digits, []))
+flagged = json.loads(tokenizer(bpe, level, [(end, END, False, True), (end + 1, "cat", True, False), (end + 2, "hat", True, False)], lower))
+for i, flag in enumerate(["rstrip", "lstrip", "single_word"]):
+    flagged["added_tokens"][i][flag] = True
+put("bpe-flags", 0, json.dumps(flagged, ensure_ascii=False, separators=(",", ":")))
+pieces = ["[UNK]", "[CLS]", "[SEP]", "the", "ca", "##t", "'", "s", "1", "##2", "e", "##te", "<", "|", ">", "endoftext", "\u65e5"]
+bert = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 20, "vocab": {w: i for i, w in enumerate(pieces)}}
+clean = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+around = json.loads(tokenizer(bert, {"type": "BertPreTokenizer"}, [(1, "[CLS]", False, True), (2, "[SEP]", False, True), (17, "H\u0301at", True, False)], clean))
+a, b = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
+cls, sep = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}
+special = {"[CLS]": {"id": "[CLS]", "ids": [1], "tokens": ["[CLS]"]}, "[SEP]": {"id": "[SEP]", "ids": [2], "tokens": ["[SEP]"]}}
+around |= {"decoder": None, "post_processor": {"type": "TemplateProcessing", "single": [cls, a, sep], "pair": [cls, a, sep, b, sep], "special_tokens": special}}
+put("wordpiece", 0, json.dumps(around, ensure_ascii=False, separators=(",", ":")))
 put("pair", 1, json.dumps(vocab | {END: end}, ensure_ascii=False).encode() + b"\0" + ("#version: 0.2\n" + "\n".join(merges) + "\n").encode())
 put("pair-without-merges", 1, json.dumps(vocab, ensure_ascii=False))
 put("text", 2, f"it's the cat's  hat, we'll {END} see 12 ½ 日本語 e\u0301\n\n \t{END}")
