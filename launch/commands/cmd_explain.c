@@ -314,36 +314,34 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     return LS_OK;
 }
 
-/* Prints the program, or runs the one of --attention, --positions, --scores, --maps and --link that was given. */
+#define PICTURES "--attention, --positions, --scores, --maps, --align"
+
+/* Prints the program, or runs the one of the options that draw a picture that was given. */
 static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
 {
     static const struct {
         const char *option;
         ls_status (*inspect)(ls_run *, const ls_inspect_options *); /* NULL: ls__explain_link */
-    } others[]                       = {{"attention", ls__explain_attention},
-                                        {"positions", ls__explain_positions},
-                                        {"scores", ls__explain_scores},
-                                        {"maps", ls__explain_maps},
-                                        {"link", NULL}};
-    const ls_inspect_options options = {.model     = args->positional[0],
-                                        .overrides = args->overrides,
-                                        .override  = args->override,
-                                        .text      = ls_args_option(args, "maps") ? ls_args_option(args, "maps")
-                                                                                  : ls_args_option(args, "attention"),
-                                        .png       = ls_args_option(args, "png")};
-    const size_t             count   = sizeof others / sizeof *others;
-    size_t                   chosen  = count;
+    } others[]                 = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions},
+                                  {"scores", ls__explain_scores},       {"maps", ls__explain_maps},
+                                  {"align", ls__explain_align},         {"link", NULL}};
+    ls_inspect_options options = {.model     = args->positional[0],
+                                  .overrides = args->overrides,
+                                  .override  = args->override,
+                                  .png       = ls_args_option(args, "png")};
+    const size_t       count   = sizeof others / sizeof *others;
+    size_t             chosen  = count;
     for (size_t i = 0; i < count; i++) {
         if (!ls_args_option(args, others[i].option)) continue;
-        LS_CHECK(chosen == count, LS_ERR_USAGE,
-                 "explain: expected one of --attention, --positions, --scores, --maps and --link, found more");
-        chosen = i;
+        LS_CHECK(chosen == count, LS_ERR_USAGE, "explain: expected one of " PICTURES " and --link, found more");
+        chosen       = i;
+        options.text = ls_args_option(args, others[i].option);
     }
     const bool other = chosen < count, link = other && !others[chosen].inspect;
     LS_CHECK(other || !ls_args_option(args, "png"), LS_ERR_USAGE,
-             "explain: --png: expected together with --attention, --positions, --scores, --maps or --link");
+             "explain: --png: expected together with " PICTURES " or --link");
     LS_CHECK(!other || link || !ls_args_option(args, "ranks"), LS_ERR_USAGE,
-             "explain: --ranks: expected without --attention, --positions, --scores and --maps");
+             "explain: --ranks: expected without " PICTURES);
     LS_CHECK(link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")), LS_ERR_USAGE,
              "explain: --slower and --steps: expected together with --link");
     if (link) return ls__explain_link(j, args);
@@ -385,7 +383,8 @@ const ls_command ls__command_explain = {
         "the processor TIME of a message (RATE,LATENCY,TIME; default 5us).\n"
         "\n"
         "--attention, --positions and --scores draw pictures of a language model, --maps those of an image "
-        "classifier.  A picture\n"
+        "classifier, --align the\n"
+        "alignment of a translation.  A picture\n"
         "of a run directory is saved there and shown in its report.html; with --png FILE it is saved to that file "
         "instead.\n"
         "\n"
@@ -399,12 +398,15 @@ const ls_command ls__command_explain = {
         "--maps IMAGE      the filters of the first convolution, and the feature maps of an image file in the layers "
         "of "
         "a trained RUN\n"
+        "--align TEXT      a translation of TEXT, and the weights of attention of its tokens to those of TEXT, of a "
+        "trained RUN\n"
         "\n"
         "  lockstep explain gpt-shakespeare-char --ranks 8 --link 10Gbit,20us --png steps.png\n"
         "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
         "  lockstep explain runs/gpt-shakespeare-char --positions\n"
         "  lockstep explain attention-unscaled --scores\n"
-        "  lockstep explain runs/resnet20-cifar10 --maps cat.png",
+        "  lockstep explain runs/resnet20-cifar10 --maps cat.png\n"
+        "  lockstep explain runs/bahdanau-multi30k --align 'A man sits on a bench.'",
     .options =
         LS_OPTIONS({"ranks", "N", "number of ranks; default 1, with --link 2"},
                    {"link", "RATE,LATENCY", "simulate a step over such links between hosts: 10Gbit,20us"},
@@ -414,6 +416,7 @@ const ls_command ls__command_explain = {
                    {"positions", NULL, "draw the position encoding"},
                    {"scores", NULL, "measure and draw the effect of 1/sqrt(d) on scores"},
                    {"maps", "IMAGE", "draw filters and the feature maps of an image"},
-                   {"png", "FILE", "file for the picture of --attention, --positions, --scores, --maps or --link"}),
+                   {"align", "TEXT", "translate a text and draw the alignment"},
+                   {"png", "FILE", "file for the picture of " PICTURES " or --link"}),
     .run = run_explain,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Opens the model that `lockstep explain --attention`, `--positions` or `--scores` draws, and saves the picture. */
+ * Opens the model that `lockstep explain` draws, and saves the picture. */
 #include "launch/report/inspect.h"
 
 #include <stdio.h>
@@ -16,16 +16,17 @@ static bool is_folder(const char *path)
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-static ls_status expect_language(const ls_run *run, const char *what)
+static ls_status expect_task(const ls_run *run, const ls_task *task, const char *what)
 {
-    LS_CHECK(run->task == &ls__task_language_model, LS_ERR_USAGE,
-             "%s: expected a language model, found one for %s" LS_HINT
-             "--attention, --positions and --scores draw models with attention, such as gpt",
-             what, run->task->name);
+    const bool language = task == &ls__task_language_model;
+    LS_CHECK(run->task == task, LS_ERR_USAGE, "%s: expected a %s, found one for %s" LS_HINT "%s", what,
+             language ? "language model" : "model of translation", run->task->name,
+             language ? "--attention, --positions and --scores draw language models with attention, such as gpt"
+                      : "--align draws models of translation");
     return LS_OK;
 }
 
-static ls_status open_run(ls_inspected *s, const ls_inspect_options *options, bool data)
+static ls_status open_run(ls_inspected *s, const ls_inspect_options *options, const ls_task *task, bool data)
 {
     ls_run         *run = s->run;
     ls_dataset_card card;
@@ -36,7 +37,7 @@ static ls_status open_run(ls_inspected *s, const ls_inspect_options *options, bo
     run->data   = card.info;
     run->scaler = card.scaler;
     run->task   = ls_task_of(&run->data);
-    LS_TRY(expect_language(run, s->folder));
+    LS_TRY(expect_task(run, task, s->folder));
     if (data) LS_TRY(ls_run_data(run, LS_SPLITS_TEST));
     LS_TRY(ls_run_graph(run));
     LS_TRY(ls_run_trainer(run));
@@ -48,14 +49,20 @@ static ls_status open_run(ls_inspected *s, const ls_inspect_options *options, bo
 ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *options, bool only_runs, bool data)
 {
     *s = (ls_inspected){.run = run};
-    if (only_runs || is_folder(options->model)) return open_run(s, options, data);
+    if (only_runs || is_folder(options->model)) return open_run(s, options, &ls__task_language_model, data);
     LS_TRY(ls_run_recipe(run, options->model, options->overrides, options->override));
     LS_TRY(ls_run_data(run, LS_SPLITS_BOTH));
-    LS_TRY(expect_language(run, run->recipe->name));
+    LS_TRY(expect_task(run, &ls__task_language_model, run->recipe->name));
     LS_TRY(ls_run_graph(run));
     LS_TRY(ls_run_trainer(run));
     s->from = ls_arena_printf(run->memory, "%s, initial parameters", run->recipe->name);
     return LS_OK;
+}
+
+ls_status ls_inspect_translation(ls_inspected *s, ls_run *run, const ls_inspect_options *options)
+{
+    *s = (ls_inspected){.run = run};
+    return open_run(s, options, &ls__task_translation, false);
 }
 
 ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *options, ls_png *plot, const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Computes and draws the internals of a language model for `lockstep explain --attention`, `--positions` and
- * `--scores`. The functions that compute are separate from those that draw. */
+ * `--scores`, and the alignments of a model of translation for `--align`. The functions that compute are separate from
+ * those that draw. */
 #ifndef LS_LAUNCH_REPORT_INSPECT_H
 #define LS_LAUNCH_REPORT_INSPECT_H
 
@@ -22,6 +23,10 @@ typedef struct ls_attention_map {
  * (option `textbook`) over `params` and runs it on n tokens.  LS_ERR_USAGE: the model has no attention. */
 ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens,
                             int64_t n, ls_arena *memory, const ls_attention_map **maps, int *layers);
+
+/* Returns a token as a label of an axis: spaces and new lines visible, bytes that are not UTF-8 as numbers, long tokens
+ * cut. */
+const char *ls_token_label(const ls_tokenizer *t, int32_t id, ls_arena *memory);
 
 /* ---- positions --------------------------------------------------------------------------------------------------- */
 
@@ -62,7 +67,7 @@ typedef struct ls_inspect_options {
     const char  *model;     /* run directory, or a recipe                                     */
     int          overrides; /* "key=value", applied to the recipe                             */
     char *const *override;
-    const char  *text; /* --attention: the text                                               */
+    const char  *text; /* --attention, --align: the text                                               */
     const char  *png;  /* file for the picture; NULL: in the run directory, or RECIPE-NAME.png */
 } ls_inspect_options;
 
@@ -76,9 +81,13 @@ typedef struct ls_inspected {
 /* Opens the model.  only_runs: refuses a recipe, accepts a run directory only.  data: opens the splits as well. */
 ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *options, bool only_runs, bool data);
 
+/* Opens a run of a model of translation, without its dataset. */
+ls_status ls_inspect_translation(ls_inspected *s, ls_run *run, const ls_inspect_options *options);
+
 /* Writes the picture, puts it into the report of the run directory, and prints its path. */
 ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *options, ls_png *plot, const char *name);
 
+ls_status ls__explain_align(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_attention(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_positions(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_scores(ls_run *run, const ls_inspect_options *options);

@@ -88,9 +88,7 @@ ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t 
 
 enum { MARGIN = 28, GAP = 26, HEAD = 22, TITLE = 92, BAR = 96, CELL_TEXT = 10 /* least distance of labels, pixels */ };
 
-/* Returns a token as a label of an axis: spaces and new lines visible, bytes that are not UTF-8 as numbers, long tokens
- * cut. */
-static const char *label(const ls_tokenizer *t, int32_t id, ls_arena *memory)
+const char *ls_token_label(const ls_tokenizer *t, int32_t id, ls_arena *memory)
 {
     enum { ROOM = 96, MOST = 14 };
     size_t      bytes = 0, used = 0;
@@ -226,7 +224,7 @@ static ls_status show_attention(const ls_inspected *s, const ls_inspect_options 
                              run->memory, &p.map, &p.layers));
     p.tokens = tokens->count;
     p.label  = ls_arena_alloc(run->memory, (size_t)p.tokens * sizeof *p.label);
-    for (int64_t i = 0; i < p.tokens; i++) p.label[i] = label(t, tokens->id[i], run->memory);
+    for (int64_t i = 0; i < p.tokens; i++) p.label[i] = ls_token_label(t, tokens->id[i], run->memory);
     ls_status status = draw(&p, s->from);
     if (status == LS_OK) status = ls_inspect_save(s, options, p.plot, "attention");
     ls_png_free(p.plot);

@@ -19,10 +19,8 @@
 static const struct picture {
     const char *file, *title;
 } pictures[] = {
-    {"maps.png", "Filters and feature maps"},
-    {"attention.png", "Attention"},
-    {"positions.png", "Positions"},
-    {"scores.png", "Scores"},
+    {"maps.png", "Filters and feature maps"}, {"attention.png", "Attention"}, {"alignment.png", "Alignment"},
+    {"positions.png", "Positions"},           {"scores.png", "Scores"},
 };
 
 enum { PART = 3 * 4096 }; /* bytes that are encoded at once, a multiple of 3 */

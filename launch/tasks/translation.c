@@ -20,6 +20,7 @@
 #include "launch/report/unit_text.h"
 #include "launch/run/run_setup.h"
 #include "launch/tasks/task.h"
+#include "launch/translate/alignment_picture.h"
 #include "launch/translate/translate.h"
 
 static bool accepts(const ls_dataset_info *info) { return info->kind == LS_DATA_PAIRS; }
@@ -267,5 +268,6 @@ const ls_task ls__task_translation = {
     .check_card     = check_card,
     .save_files     = save_files,
     .verify_files   = verify_files,
+    .examine        = ls_examine_translation,
     .report_data    = report_data,
 };

@@ -376,27 +376,40 @@ static ls_status score_translation(const ls_translated *t, void *context)
     return LS_OK;
 }
 
-static ls_status take_pairs(job *j, scoring *s)
+/* Takes the sources of the given pairs; index NULL: the first ones. */
+static ls_status take_pairs(job *j, ls_dataset *split, const int64_t *index)
 {
-    for (int i = 0; i < 2; i++) LS_TRY(ls__scorer_new(&s->scorer[i], &s->metric[i]));
-    for (int64_t i = 0; i < j->lines; i++) {
-        LS_TRY(ls_dataset_pair(s->split, i, &s->pair));
-        for (int64_t k = 0; k < s->pair.source_tokens.count; k++)
-            LS_TRY(add_token(&j->source[i], s->pair.source_tokens.id[k]));
-        LS_TRY(add_token(&j->source[i], j->run->data.source_end));
+    ls_pair   pair   = {0};
+    ls_status status = LS_OK;
+    for (int64_t i = 0; i < j->lines && status == LS_OK; i++) {
+        status = ls_dataset_pair(split, index ? index[i] : i, &pair);
+        for (int64_t k = 0; k < pair.source_tokens.count && status == LS_OK; k++)
+            status = add_token(&j->source[i], pair.source_tokens.id[k]);
+        if (status == LS_OK) status = add_token(&j->source[i], j->run->data.source_end);
     }
-    return LS_OK;
+    ls_pair_free(&pair);
+    return status;
+}
+
+ls_status ls_translate_pairs(ls_run *run, ls_dataset *split, const int64_t *index, const ls_translate_options *options)
+{
+    job       j;
+    ls_status status = ls_comm_agree(run->comm, new_job(&j, run, options, options->lines));
+    if (status == LS_OK) status = ls_comm_agree(run->comm, take_pairs(&j, split, index));
+    if (status == LS_OK) status = translate_all(&j);
+    free_job(&j);
+    return status;
 }
 
 ls_status ls_translate_split(ls_run *run, ls_dataset *split, int64_t count, ls_translation_scores *scores)
 {
-    job                        j;
     scoring                    s = {.split = split, .metric = {{0}, {.lowercase = true}}};
     const ls_translate_options o = {
-        .beam = (int)run->recipe->eval.beam, .alpha = 1, .each = score_translation, .context = &s};
-    ls_status status = ls_comm_agree(run->comm, new_job(&j, run, &o, count));
-    if (status == LS_OK) status = ls_comm_agree(run->comm, take_pairs(&j, &s));
-    if (status == LS_OK) status = translate_all(&j);
+        .lines = count, .beam = (int)run->recipe->eval.beam, .alpha = 1, .each = score_translation, .context = &s};
+    ls_status status = LS_OK;
+    for (int i = 0; i < 2 && status == LS_OK; i++) status = ls__scorer_new(&s.scorer[i], &s.metric[i]);
+    status = ls_comm_agree(run->comm, status);
+    if (status == LS_OK) status = ls_translate_pairs(run, split, NULL, &o);
     if (status == LS_OK) {
         *scores = (ls_translation_scores){.bleu           = ls__score_finish(&s.metric[0], s.counts[0]).value,
                                           .lowercase_bleu = ls__score_finish(&s.metric[1], s.counts[1]).value,
@@ -405,6 +418,5 @@ ls_status ls_translate_split(ls_run *run, ls_dataset *split, int64_t count, ls_t
     }
     for (int i = 0; i < 2; i++) ls__scorer_free(s.scorer[i]);
     ls_pair_free(&s.pair);
-    free_job(&j);
     return status;
 }

@@ -15,4 +15,8 @@ typedef struct ls_translation_scores {
  * target.  Collective; equal on all ranks. */
 ls_status ls_translate_split(ls_run *run, ls_dataset *split, int64_t count, ls_translation_scores *scores);
 
+/* Translates options->lines sources of a split, pair index[i] as line i; index NULL: the first ones.  Takes the
+ * present parameters, not their average.  Collective. */
+ls_status ls_translate_pairs(ls_run *run, ls_dataset *split, const int64_t *index, const ls_translate_options *options);
+
 #endif

@@ -93,6 +93,28 @@ static ls_status make_decoder(ls_translator *t)
     return ls_model_new(&t->decoder, in.g, t->options.params, outputs, 1 + t->in.carries + weighs, t->rows);
 }
 
+bool ls_translator_weighs(const ls_recipe *recipe)
+{
+    enum { ANY = 4 }; /* sizes of the inputs and of the vocabulary */
+    ls_graph             *g       = ls_graph_new();
+    ls_encoder_output     encoded = {0};
+    ls_tensor            *logits;
+    ls_translation_inputs in     = {.g              = g,
+                                    .classes        = ANY,
+                                    .source_classes = ANY,
+                                    .source_length  = ls_input(g, "source_length", LS_I32),
+                                    .previous       = ls_input(g, "previous", LS_I32, 1),
+                                    .start          = ls_input(g, "start", LS_I32),
+                                    .source_padding = ls_input(g, "source_padding", LS_I32, ANY),
+                                    .part           = LS_DECODER,
+                                    .encoded        = &encoded,
+                                    .source_width   = ANY,
+                                    .target_width   = ANY};
+    const bool            weighs = ls_recipe_build_translation(recipe, &in, &logits) == LS_OK && encoded.weights;
+    ls_graph_free(g);
+    return weighs;
+}
+
 /* Elements of a row of state i; 0: there is no such state.  used: only those of positions before `position`. */
 static int64_t state_row(const ls_translator *t, int i, float **values, int64_t position, int64_t *used)
 {

@@ -32,6 +32,9 @@ typedef struct ls_sentence {
     const int32_t *prefix; /* tokens with which the translation begins, ended by -1; NULL: none */
 } ls_sentence;
 
+/* Whether the model of a recipe has weights of attention. */
+bool ls_translator_weighs(const ls_recipe *recipe);
+
 typedef struct ls_translator ls_translator;
 ls_status                    ls_translator_new(ls_translator **t, const ls_translator_options *options);
 void                         ls_translator_free(ls_translator *t);

@@ -113,6 +113,25 @@ static void made_pairs_are_learned(void **state)
     assert_int_equal(system("printf '3 1 4\\n5 9 2 6\\n' >digits"), 0);
     assert_int_equal(run("translate reverse digits"), 0);
     assert_string_equal(text_of("out"), "4 1 3\n6 2 9 5\n");
+    /* The report has translations and alignments; `explain --align` draws one more. */
+    char *report = strdup(text_of("reverse/report.html"));
+    assert_non_null(strstr(report, "<b>Translations</b>"));
+    assert_int_equal(count_of(report, "alt=\"Alignment\""), 4);
+    free(report);
+    assert_int_equal(run("explain reverse --align '3 1 4'"), 0);
+    assert_non_null(strstr(text_of("out"), "translation  4 1 3\n"));
+    assert_non_null(strstr(text_of("out"), "alignment    2-0 1-1 0-2\n"));
+    assert_non_null(strstr(text_of("out"), "\n    4     ██  \n    1   ██    \n    3 ██      \n"));
+    assert_non_null(strstr(text_of("out"), "reverse/alignment.png, also in report.html"));
+    assert_int_equal(count_of(text_of("reverse/report.html"), "alt=\"Alignment\""), 5);
+    assert_int_equal(run("explain reverse --align ''"), 2);
+    assert_non_null(strstr(text_of("err"), "--align: expected a sentence, found nothing"));
+    assert_int_equal(run("train reverse-digits model.options.attention=none model.options.input_feed=false "
+                         "train.epochs=0 train.max_steps=1 schedule.warmup=0 run.dir=none"),
+                     0);
+    assert_null(strstr(text_of("none/report.html"), "alt=\"Alignment\""));
+    assert_int_equal(run("translate none digits --align"), 2);
+    assert_non_null(strstr(text_of("err"), "the model has no attention"));
     assert_int_equal(run("train reverse-digits train.epochs=0 train.max_steps=2 schedule.warmup=1 run.dir=untrained"),
                      0);
     assert_non_null(strstr(text_of("out"), "valid sequence accuracy 0.00 %"));
@@ -246,7 +265,8 @@ static void messages(void **state)
         {"train reverse-digits eval.split=dev", "has no split 'dev'", 3},
         {"train lenet5-digits data.path=pairs run.dir=none", "lenet5 is a model of single samples", 2},
         {"train lenet5-digits model.name=transformer", "transformer is a model of translation", 2},
-        {"train ./tiny.yaml data.path=pairs model.options.heads=3 run.dir=none", "multiple of heads", 2}};
+        {"train ./tiny.yaml data.path=pairs model.options.heads=3 run.dir=none", "multiple of heads", 2},
+        {"explain none --align 'a b'", "expected 1 rank", 2}};
     (void)state;
     use_model(0);
     assert_int_equal(system("printf 'a b\\na\\0b\\n' >zero; yes a | head -1100 | tr '\\n' ' ' >long; echo a >lines"),
