@@ -58,9 +58,10 @@ static inline void check_same(const check_setup *s, const char *what, const char
 static inline void check_same_results(const check_setup *s, const char *when, check_how h, const check_result *got,
                                       const check_result *want)
 {
-    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
-                                                                                                    "y", "y1", "y2",
-                                                                                                    "y3", "y4"};
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7", "dx8"}, *const out[] = {
+                                                                                                           "y", "y1",
+                                                                                                           "y2", "y3",
+                                                                                                           "y4"};
     if (!h.rows) h.rows = s->rows;
     for (int o = 0; o < s->n->outs; o++) {
         int64_t numel = ls__numel(s->n->out[o]);
@@ -189,9 +190,10 @@ static inline double check_tolerance(const check_setup *s, double given, double 
 
 static inline void check_against_truth(const check_setup *s, const check_truth *t, const check_result *r)
 {
-    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
-                                                                                                    "y", "y1", "y2",
-                                                                                                    "y3", "y4"};
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7", "dx8"}, *const out[] = {
+                                                                                                           "y", "y1",
+                                                                                                           "y2", "y3",
+                                                                                                           "y4"};
     for (int o = 0; o < s->n->outs; o++)
         check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], t->y[o],
                     check_tolerance(s, s->cs->tol, 2e-6));

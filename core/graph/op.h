@@ -10,7 +10,7 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-enum { LS_MAX_IN = 8, LS_MAX_OUT = 5 };
+enum { LS_MAX_IN = 9, LS_MAX_OUT = 5 };
 
 typedef struct ls_op   ls_op;
 typedef struct ls_call ls_call;
@@ -58,7 +58,7 @@ struct ls_node {
 /* Bits of ls_op.saves: the values that backward reads besides the gradients of the outputs.  The memory of all other
  * values may be reused before backward runs. */
 #define LS_SAVES_IN(i) (1u << (i))
-#define LS_SAVES_OUT(i) (1u << (8 + (i)))
+#define LS_SAVES_OUT(i) (1u << (LS_MAX_IN + (i)))
 
 typedef enum ls_field_kind {
     LS_FIELD_INT,

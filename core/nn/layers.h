@@ -222,6 +222,8 @@ typedef struct ls_multihead_attention_layer {
     ls_tensor  *mask;        /* (B x) (heads x) T x S, added to the scores; NULL: none */
     int         heads;       /* divides E; 0: 1 */
     bool        causal;      /* query t attends to keys 0 .. t */
+    int64_t     window;      /* causal: query t attends to keys t - window + 1 .. t; 0: no window */
+    float       cap;         /* a score s becomes cap tanh(s / cap); 0: no cap; excludes `mask` */
     float       dropout;     /* probability of dropping an attention weight in training */
     bool        no_bias;
     bool        textbook; /* compose matmul, mask and softmax; the tensor NAME.weights has the weights, B x H x T x S */

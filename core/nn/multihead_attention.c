@@ -52,11 +52,17 @@ static ls_tensor *join_heads(ls_tensor *x, ls_where where)
 static ls_tensor *weights(const layer *l, ls_tensor *q, ls_tensor *k, float scale, ls_where where)
 {
     ls_tensor *x = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = q, .y = k, .transpose_y = true}, where);
-    x            = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = scale}, where);
+    x = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = l->cap > 0 ? scale / l->cap : scale}, where);
+    if (l->cap > 0) {
+        x = ls__apply(LS_OP_tanh, &(ls_unary_args){.x = x}, where);
+        x = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = l->cap}, where);
+    }
     if (l->key_padding || l->mask || l->causal)
-        x = ls__apply(LS_OP_mask,
-                      &(ls_mask_args){.x = x, .key_padding = l->key_padding, .mask = l->mask, .causal = l->causal},
-                      where);
+        x = ls__apply(
+            LS_OP_mask,
+            &(ls_mask_args){
+                .x = x, .key_padding = l->key_padding, .mask = l->mask, .causal = l->causal, .window = l->window},
+            where);
     x = ls__apply(LS_OP_softmax, &(ls_unary_args){.x = x}, where);
     if (x) x->name = ls_arena_printf(l->g->arena, "%s%s%s.weights", l->g->scope, l->g->scope[0] ? "." : "", l->name);
     return x;
@@ -146,7 +152,9 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
                                            .heads       = l.heads,
                                            .causal      = l.causal,
                                            .scale       = l.scale,
-                                           .dropout     = l.dropout},
+                                           .dropout     = l.dropout,
+                                           .window      = l.window,
+                                           .cap         = l.cap},
                       where);
     if (!x) return NULL;
     return ls__linear((ls_linear_layer){.g           = l.g,
@@ -162,4 +170,5 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
 LS_LAYER_FIELDS(multihead_attention) = {
     LS_FIELD(INT, ls_multihead_attention_layer, heads),     LS_FIELD(BOOL, ls_multihead_attention_layer, causal),
     LS_FIELD(FLOAT, ls_multihead_attention_layer, dropout), LS_FIELD(BOOL, ls_multihead_attention_layer, no_bias),
-    LS_FIELD(BOOL, ls_multihead_attention_layer, textbook), {0}};
+    LS_FIELD(BOOL, ls_multihead_attention_layer, textbook), LS_FIELD(INT64, ls_multihead_attention_layer, window),
+    LS_FIELD(FLOAT, ls_multihead_attention_layer, cap),     {0}};

@@ -9,8 +9,12 @@
  * This is FlashAttention (Dao et al. 2022): memory is linear in T and S in both directions.  Heads are read with a
  * stride, so q, k and v may lie side by side in one tensor, as one linear layer writes them.  H / KVH neighbouring
  * query heads share keys and values (Ainslie et al. 2023).  The mask is added to the scores; -inf hides a key.  Keys
- * from the length of a sample on are hidden and not read.  A query without visible keys
- * gives zeros, where softmax would give NaN.
+ * from the length of a sample on are hidden and not read.  A query without visible keys gives zeros, where softmax
+ * would give NaN.
+ *
+ * Causal attention may have a window of W positions: query t sees keys t - W + 1 ... t (Beltagy et al. 2020).  It may
+ * also have a first key for each query, so that packed samples do not see each other.  Tiles of keys that no query of a
+ * tile sees are skipped.  With a cap, a score s becomes cap tanh(s / cap) (Gemma 2).
  *
  * With a cache, the op writes the keys and values of the call into rows start ... start + T - 1 of the cache, and query
  * t attends to rows 0 ... start + t.  The bits of a row are the same for queries given one by one or all at once.  A
@@ -66,12 +70,26 @@ static ls_status infer_keys(const ls_node *n, int64_t width)
 
 static ls_status infer_masks(const ls_node *n, const ls_att_shape *shape)
 {
-    const ls_tensor *padding = n->in[LS_ATT_PADDING], *mask = n->in[LS_ATT_MASK], *lengths = n->in[LS_ATT_LENGTHS];
+    const ls_tensor *padding = n->in[LS_ATT_PADDING], *mask = n->in[LS_ATT_MASK], *lengths = n->in[LS_ATT_LENGTHS],
+                    *first     = n->in[LS_ATT_FIRST];
+    const ls_attention_args *a = n->args;
     LS_NODE_CHECK(n, !lengths || (lengths->type == LS_I32 && lengths->batched && lengths->rank == 0),
                   "the lengths '%s' are %s of %s, expected one int32 per sample", lengths->name, ls__shape(lengths),
                   ls__dtype_name(lengths->type));
     LS_NODE_CHECK(n, !lengths || !n->in[LS_ATT_CACHE],
                   "lengths and a cache exclude each other" LS_HINT "the start says how many rows a query sees");
+    LS_NODE_CHECK(n,
+                  !first || (first->type == LS_I32 && first->batched && first->rank == 1 && first->dim[0] == shape->t),
+                  "the first keys '%s' are %s of %s, expected B x %lld of int32", first->name, ls__shape(first),
+                  ls__dtype_name(first->type), (long long)shape->t);
+    LS_NODE_CHECK(n, !first || (a->causal && !n->in[LS_ATT_CACHE]),
+                  "first keys need causal attention without a cache" LS_HINT "set .causal = true");
+    LS_NODE_CHECK(n, a->window == 0 || (a->window > 0 && a->causal),
+                  "window is %lld, expected 0, or a positive number with causal attention" LS_HINT "set .causal = true",
+                  (long long)a->window);
+    LS_NODE_CHECK(n, a->cap >= 0 && a->cap < INFINITY, "cap is %g, expected at least 0", (double)a->cap);
+    LS_NODE_CHECK(n, a->cap == 0 || !mask,
+                  "a cap and an additive mask exclude each other" LS_HINT "hide keys with key_padding or lengths");
     if (padding)
         LS_NODE_CHECK(n,
                       padding->type == LS_I32 && padding->batched && padding->rank == 1 && padding->dim[0] == shape->s,
@@ -117,13 +135,15 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return (size_t)threads * (wide + (backward ? ls__att_backward_scratch(&shape) : ls__att_forward_scratch(&shape)));
 }
 
-/* Counts two products, and the visible keys of causal attention alone. */
+/* Counts two products, and the visible keys of causal attention alone: the mean over the queries.  Without a cache the
+ * first queries see less than the window. */
 static double flops(const ls_node *n)
 {
-    const ls_att_shape s = ls__att_shape(n);
-    const double       visible =
-        ((const ls_attention_args *)n->args)->causal && s.t == s.s ? 0.5 * (double)(s.s + 1) : (double)s.s;
-    return 4.0 * (double)s.o_row * (double)s.t * visible;
+    const ls_attention_args *a      = n->args;
+    const ls_att_shape       s      = ls__att_shape(n);
+    const double             window = (double)(a->window && a->window < s.s ? a->window : s.s);
+    const double             hidden = a->causal && s.t == s.s ? 0.5 * window * (window - 1) / (double)s.t : 0;
+    return 4.0 * (double)s.o_row * (double)s.t * (window - hidden);
 }
 
 LS_OP(attention) = {
@@ -132,18 +152,19 @@ LS_OP(attention) = {
     .ins        = LS_ATT_INS,
     .outs       = 2,
     .optional   = 1u << LS_ATT_K | 1u << LS_ATT_V | 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START |
-                1u << LS_ATT_CACHE | 1u << LS_ATT_LENGTHS,
+                1u << LS_ATT_CACHE | 1u << LS_ATT_LENGTHS | 1u << LS_ATT_FIRST,
     .saves = LS_SAVES_IN(LS_ATT_Q) | LS_SAVES_IN(LS_ATT_K) | LS_SAVES_IN(LS_ATT_V) | LS_SAVES_IN(LS_ATT_PADDING) |
-             LS_SAVES_IN(LS_ATT_MASK) | LS_SAVES_IN(LS_ATT_LENGTHS) | LS_SAVES_OUT(LS_ATT_OUT) |
-             LS_SAVES_OUT(LS_ATT_LOG_SUM),
+             LS_SAVES_IN(LS_ATT_MASK) | LS_SAVES_IN(LS_ATT_LENGTHS) | LS_SAVES_IN(LS_ATT_FIRST) |
+             LS_SAVES_OUT(LS_ATT_OUT) | LS_SAVES_OUT(LS_ATT_LOG_SUM),
     .random  = true,
     .narrow  = 1u << LS_ATT_Q | 1u << LS_ATT_K | 1u << LS_ATT_V,
     .no_grad = 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE |
-               1u << LS_ATT_LENGTHS,
+               1u << LS_ATT_LENGTHS | 1u << LS_ATT_FIRST,
     .updates  = 1u << LS_ATT_CACHE,
     .fields   = LS_FIELDS(LS_FIELD(INT, ls_attention_args, heads), LS_FIELD(INT, ls_attention_args, kv_heads),
                           LS_FIELD(BOOL, ls_attention_args, causal), LS_FIELD(FLOAT, ls_attention_args, scale),
-                          LS_FIELD(FLOAT, ls_attention_args, dropout)),
+                          LS_FIELD(FLOAT, ls_attention_args, dropout), LS_FIELD(INT64, ls_attention_args, window),
+                          LS_FIELD(FLOAT, ls_attention_args, cap)),
     .infer    = infer,
     .forward  = {[LS_CPU] = ls__att_forward},
     .backward = {[LS_CPU] = ls__att_backward},

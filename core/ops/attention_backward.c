@@ -5,6 +5,7 @@
  *
  *     p = exp(scale q k^T + mask - log_sum)      w = p m, with m the dropout mask
  *     dv = w^T dy      dp = (dy v^T) m           ds = p (dp - delta), delta_t = dy_t . y_t
+ *                                                with a cap: times 1 - (score / cap)^2, of the score after the cap
  *     dq = scale ds k  dk = scale ds^T q
  *
  * One thread processes all heads of a sample that share keys and values, one tile of queries after another.  dq of a
@@ -55,27 +56,34 @@ size_t ls__att_backward_scratch(const ls_att_shape *shape)
     return divide(shape, NULL, &s) * sizeof(float);
 }
 
+/* Returns ds through the cap; `score` is the score after it, -inf for a hidden key.  inverse_cap 0: no cap. */
+V_INLINE vf through_cap(vf ds, vf score, float inverse_cap)
+{
+    const vf t = score * inverse_cap;
+    return inverse_cap == 0 ? ds : ds * v_max(v_set(0), 1.0f - t * t);
+}
+
 /* Replaces scores by w in `weights`, and dy v^T by ds in `ds`, for LS_V queries. */
-V_INLINE void softmax_gradient(int64_t keys, float *weights, float *ds, vf log_sum, vf delta)
+V_INLINE void softmax_gradient(int64_t keys, float *weights, float *ds, vf log_sum, vf delta, float inverse_cap)
 {
     for (int64_t r = 0; r < keys; r++, weights += LS_ATT_QUERIES, ds += LS_ATT_QUERIES) {
-        vf p = v_exp_flush(v_load(weights) - log_sum);
+        const vf score = v_load(weights), p = v_exp_flush(score - log_sum);
         v_store(weights, p);
-        v_store(ds, p * (v_load(ds) - delta));
+        v_store(ds, through_cap(p * (v_load(ds) - delta), score, inverse_cap));
     }
 }
 
 /* softmax_gradient with dropout, for keys from `first` on and queries from t on. */
 V_INLINE void softmax_gradient_dropout(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights,
-                                       float *ds, vf log_sum, vf delta)
+                                       float *ds, vf log_sum, vf delta, float inverse_cap)
 {
     for (int64_t r = 0; r < keys; r += 4) {
         vu bits[4];
         v_philox(h->key, h->sample, h->quad + (uint32_t)((first + r) / 4), (uint32_t)t, bits);
         for (int64_t i = 0; i < 4 && r + i < keys; i++, weights += LS_ATT_QUERIES, ds += LS_ATT_QUERIES) {
-            vf p = v_exp_flush(v_load(weights) - log_sum), m = v_keep(bits[i], h->dropout);
+            const vf score = v_load(weights), p = v_exp_flush(score - log_sum), m = v_keep(bits[i], h->dropout);
             v_store(weights, p * m);
-            v_store(ds, p * (v_load(ds) * m - delta));
+            v_store(ds, through_cap(p * (v_load(ds) * m - delta), score, inverse_cap));
         }
     }
 }
@@ -83,10 +91,12 @@ V_INLINE void softmax_gradient_dropout(const ls_att_head *h, int64_t t, int64_t 
 /* Computes w and ds of a tile of k keys from `first` on. */
 static void compute_weights(const head_backward *j, int64_t t, int64_t n, int64_t first, int64_t k, workspace *s)
 {
-    const ls_att_head *h = &j->h;
+    const ls_att_head *h           = &j->h;
+    const float        inverse_cap = h->cap > 0 ? 1 / h->cap : 0;
     int64_t            visible[LS_ATT_PANELS];
     for (int p = 0; p < LS_ATT_PANELS; p++) visible[p] = ls__att_visible(h, t, p, first, k);
     ls__att_scores(h->k + first * h->kv_row, h->kv_row, h->d, s->q_columns, n, visible, s->weights);
+    if (h->cap > 0) ls__att_cap(h, n, visible, s->weights);
     ls__att_scores(h->v + first * h->kv_row, h->kv_row, h->d, s->dy_columns, n, visible, s->ds);
     for (int64_t q = 0, p = 0; q < n; q += LS_NR, p++) {
         const int64_t lanes = n - q < LS_NR ? n - q : LS_NR;
@@ -94,9 +104,12 @@ static void compute_weights(const head_backward *j, int64_t t, int64_t n, int64_
         for (int64_t v = q; v < q + lanes; v += LS_V) {
             vf log_sum = v_load(s->log_sum + v), delta = v_load(s->delta + v);
             if (h->dropout > 0)
-                softmax_gradient_dropout(h, t + v, first, visible[p], s->weights + v, s->ds + v, log_sum, delta);
+                softmax_gradient_dropout(h, t + v, first, visible[p], s->weights + v, s->ds + v, log_sum, delta,
+                                         inverse_cap);
+            else if (inverse_cap > 0)
+                softmax_gradient(visible[p], s->weights + v, s->ds + v, log_sum, delta, inverse_cap);
             else
-                softmax_gradient(visible[p], s->weights + v, s->ds + v, log_sum, delta);
+                softmax_gradient(visible[p], s->weights + v, s->ds + v, log_sum, delta, 0);
         }
         /* zero the weights after the visible keys: a product reads LS_MR queries or keys of several panels together */
         for (int64_t r = visible[p]; r < k && r < visible[p] + LS_MR; r++)
@@ -107,8 +120,9 @@ static void compute_weights(const head_backward *j, int64_t t, int64_t n, int64_
     }
 }
 
-/* Adds the contribution of a tile of keys to dq, dk and dv. */
-static void add_products(const head_backward *j, int64_t t, int64_t n, int64_t first, int64_t k, workspace *s)
+/* Adds the contribution of a tile of keys to dq, dk and dv; add_q false: writes dq. */
+static void add_products(const head_backward *j, int64_t t, int64_t n, int64_t first, int64_t k, bool add_q,
+                         workspace *s)
 {
     const ls_att_head *h        = &j->h;
     const int64_t      diagonal = h->causal ? h->from + t - first : LS_ATT_ALL;
@@ -146,7 +160,7 @@ static void add_products(const head_backward *j, int64_t t, int64_t n, int64_t f
                                       .w_panel_rows = LS_ATT_KEYS,
                                       .y            = s->dq,
                                       .y_row        = ls__att_padded(h->d),
-                                      .add          = first > 0,
+                                      .add          = add_q,
                                       .lower        = LS_ATT_ALL,
                                       .upper        = diagonal});
 }
@@ -154,7 +168,7 @@ static void add_products(const head_backward *j, int64_t t, int64_t n, int64_t f
 static void backward_tile(const head_backward *j, int64_t t, int64_t n, workspace *s)
 {
     const ls_att_head *h    = &j->h;
-    const int64_t      wide = ls__att_padded(h->d);
+    const int64_t      wide = ls__att_padded(h->d), begin = ls__att_first_tile(h, t, n);
     const float       *q = h->q + t * h->q_row, *dy = j->dy + t * j->y_row, *y = j->y + t * j->y_row;
     int64_t            keys = h->s;
     if (h->causal && h->from + t + n < keys) keys = h->from + t + n;
@@ -166,14 +180,14 @@ static void backward_tile(const head_backward *j, int64_t t, int64_t n, workspac
         s->log_sum[i] = i < n ? j->log_sum[t + i] : 0;
         s->delta[i]   = i < n ? ls__row_dot(h->d, dy + i * j->y_row, y + i * j->y_row) : 0;
     }
-    for (int64_t first = 0; first < keys; first += LS_ATT_KEYS) {
+    for (int64_t first = begin; first < keys; first += LS_ATT_KEYS) {
         const int64_t k = keys - first < LS_ATT_KEYS ? keys - first : LS_ATT_KEYS;
         compute_weights(j, t, n, first, k, s);
-        add_products(j, t, n, first, k, s);
+        add_products(j, t, n, first, k, first > begin, s);
     }
     for (int64_t i = 0; j->dq && i < n; i++) {
         float *from = s->dq + i * wide, *to = j->dq + (t + i) * h->q_row;
-        if (keys == 0) V_MAP(h->d, V_PUT(from, v_set(0)));
+        if (begin >= keys) V_MAP(h->d, V_PUT(from, v_set(0)));
         if (j->add_q)
             V_MAP(h->d, V_PUT(to, v_fma(V_GET(from), v_set(h->scale), V_GET(to))));
         else

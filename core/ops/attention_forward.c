@@ -104,6 +104,7 @@ static void compute_weights(const ls_att_head *h, int64_t t, int64_t n, int64_t 
     int64_t visible[LS_ATT_PANELS];
     for (int p = 0; p < LS_ATT_PANELS; p++) visible[p] = ls__att_visible(h, t, p, first, k);
     ls__att_scores(h->k + first * h->kv_row, h->kv_row, h->d, s->queries, n, visible, s->scores);
+    if (h->cap > 0) ls__att_cap(h, n, visible, s->scores);
     for (int64_t q = 0, p = 0; q < n; q += LS_NR, p++) {
         const int64_t lanes = n - q < LS_NR ? n - q : LS_NR;
         float        *panel = s->scores + q;
@@ -139,7 +140,7 @@ static void finish(const ls_att_head *h, int64_t t, int64_t n, const workspace *
 static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, workspace *s, float *out, int64_t out_row,
                          float *log_sum)
 {
-    const int64_t wide = ls__att_padded(h->d);
+    const int64_t wide = ls__att_padded(h->d), begin = ls__att_first_tile(h, t, n);
     int64_t       keys = h->s;
     if (h->causal && h->from + t + n < keys) keys = h->from + t + n;
     for (int v = 0; v < LS_ATT_QUERIES; v += LS_V) {
@@ -147,11 +148,11 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, workspace *
         v_store(s->l + v, v_set(0));
     }
     ls__att_pack_queries(h->q + t * h->q_row, h->q_row, n, h->d, h->scale, s->queries);
-    for (int64_t first = 0; first < keys; first += LS_ATT_KEYS) {
+    for (int64_t first = begin; first < keys; first += LS_ATT_KEYS) {
         const int64_t k = keys - first < LS_ATT_KEYS ? keys - first : LS_ATT_KEYS;
         compute_weights(h, t, n, first, k, s);
         ls__att_pack_rows(h->v + first * h->kv_row, h->kv_row, k, h->d, 1, LS_ATT_KEYS, s->values);
-        if (first > 0) rescale_rows(n, wide, s->rescale, s->out);
+        if (first > begin) rescale_rows(n, wide, s->rescale, s->out);
         ls__att_product(&(ls_att_product){.m            = n,
                                           .n            = h->d,
                                           .k            = k,
@@ -162,7 +163,7 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, workspace *
                                           .w_panel_rows = LS_ATT_KEYS,
                                           .y            = s->out,
                                           .y_row        = wide,
-                                          .add          = first > 0,
+                                          .add          = first > begin,
                                           .lower        = LS_ATT_ALL,
                                           .upper        = h->causal ? h->from + t - first : LS_ATT_ALL});
     }

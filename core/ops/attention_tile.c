@@ -35,16 +35,20 @@ ls_att_head ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sa
 {
     const ls_attention_args *a    = c->args;
     const ls_tensor         *mask = c->node->in[LS_ATT_MASK];
-    const int32_t *padding = c->x[LS_ATT_PADDING], *start = c->x[LS_ATT_START], *length = c->x[LS_ATT_LENGTHS];
-    const int64_t  s = shape->s, shared = head / shape->group * shape->d;
-    const float   *k = c->x[shape->k_in], *v = c->x[shape->v_in];
-    ls_att_head    h = {.q_row = shape->q_row, .kv_row = shape->kv_row, .t = shape->t, .s = s, .d = shape->d};
-    h.q              = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
-    h.k              = k + sample * s * shape->kv_row + shape->k_first + shared;
-    h.v              = v + sample * s * shape->kv_row + shape->v_first + shared;
-    h.from           = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
-    h.causal         = a->causal;
-    h.scale          = a->scale;
+    const int32_t *padding = c->x[LS_ATT_PADDING], *start = c->x[LS_ATT_START], *length = c->x[LS_ATT_LENGTHS],
+                  *first = c->x[LS_ATT_FIRST];
+    const int64_t s = shape->s, shared = head / shape->group * shape->d;
+    const float  *k = c->x[shape->k_in], *v = c->x[shape->v_in];
+    ls_att_head   h = {.q_row = shape->q_row, .kv_row = shape->kv_row, .t = shape->t, .s = s, .d = shape->d};
+    h.q             = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
+    h.k             = k + sample * s * shape->kv_row + shape->k_first + shared;
+    h.v             = v + sample * s * shape->kv_row + shape->v_first + shared;
+    h.from          = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
+    h.causal        = a->causal;
+    h.window        = ls__min(a->window, INT32_MAX);
+    h.first_key     = first ? first + sample * shape->t : NULL;
+    h.scale         = a->scale;
+    h.cap           = a->cap;
     if (length) h.s = ls__max(0, ls__min(s, length[sample]));
     if (padding) {
         h.padding = padding + sample * s;
@@ -118,6 +122,34 @@ static void mask_later_keys(int64_t last, int64_t keys, float *scores)
     }
 }
 
+/* Masks earlier keys of LS_V queries from t on, which see keys from ls__att_first_key on. */
+static void mask_earlier_keys(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *scores)
+{
+    const vf masked      = v_set(-__builtin_inff());
+    int32_t  begin[LS_V] = {0};
+    int64_t  last        = 0;
+    vi       begins;
+    for (int64_t i = 0; i < LS_V && t + i < h->t; i++) {
+        begin[i] = (int32_t)(ls__att_first_key(h, t + i) - first);
+        last     = ls__max(last, begin[i]);
+    }
+    memcpy(&begins, begin, sizeof begins);
+    for (int64_t r = 0; r < keys && r < last; r++) {
+        float *row = scores + r * LS_ATT_QUERIES;
+        v_store(row, v_select(v_set_int((int32_t)r) < begins, masked, v_load(row)));
+    }
+}
+
+void ls__att_cap(const ls_att_head *h, int64_t n, const int64_t visible[LS_ATT_PANELS], float *scores)
+{
+    const float inverse = 1 / h->cap;
+    for (int64_t q = 0; q < n; q += LS_V)
+        for (int64_t r = 0; r < visible[q / LS_NR]; r++) {
+            float *row = scores + r * LS_ATT_QUERIES + q;
+            v_store(row, h->cap * v_tanh(v_load(row) * inverse));
+        }
+}
+
 void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores, float *packed)
 {
     const vf masked = v_set(-__builtin_inff());
@@ -132,6 +164,8 @@ void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int
     for (int64_t r = 0; h->padding && r < keys; r++)
         for (int v = 0; h->padding[first + r] && v < LS_NR; v += LS_V) v_store(scores + r * LS_ATT_QUERIES + v, masked);
     for (int v = 0; h->causal && v < LS_NR; v += LS_V) mask_later_keys(h->from + t + v - first, keys, scores + v);
+    for (int v = 0; (h->window || h->first_key) && v < LS_NR; v += LS_V)
+        mask_earlier_keys(h, t + v, first, keys, scores + v);
 }
 
 void ls__att_product(const ls_att_product *p)

@@ -28,6 +28,7 @@ enum {
     LS_ATT_START,
     LS_ATT_CACHE,
     LS_ATT_LENGTHS,
+    LS_ATT_FIRST,
     LS_ATT_INS
 };
 enum { LS_ATT_OUT, LS_ATT_LOG_SUM };
@@ -48,9 +49,12 @@ typedef struct ls_att_head {
     int64_t        q_row, kv_row, t, s, d;
     int64_t        from; /* first position of the queries in the cache: query t sees keys 0 ... from + t  */
     bool           causal;
+    int64_t        window; /* query t sees keys from from + t - window + 1 on; 0: all before              */
     float          scale;
-    const int32_t *padding; /* S, not 0: hidden key; NULL: none                                           */
-    const float   *mask;    /* T x S, rows of mask_row floats; NULL: none                                 */
+    float          cap;       /* a score s becomes cap tanh(s / cap); 0: no cap                           */
+    const int32_t *padding;   /* S, not 0: hidden key; NULL: none                                         */
+    const int32_t *first_key; /* T, the first key that a query sees; NULL: 0                              */
+    const float   *mask;      /* T x S, rows of mask_row floats; NULL: none                               */
     int64_t        mask_row;
     float          dropout;     /* probability of a zero; 0: no dropout                                   */
     uint64_t       key, sample; /* Philox key, and sample index within the global batch                   */
@@ -67,6 +71,7 @@ typedef struct ls_att_head {
 #define ls__att_pack_rows LS_ISA_NAME(ls__att_pack_rows)
 #define ls__att_pack_queries LS_ISA_NAME(ls__att_pack_queries)
 #define ls__att_scores LS_ISA_NAME(ls__att_scores)
+#define ls__att_cap LS_ISA_NAME(ls__att_cap)
 #define ls__att_mask LS_ISA_NAME(ls__att_mask)
 #define ls__att_product LS_ISA_NAME(ls__att_product)
 
@@ -107,13 +112,33 @@ static inline int64_t ls__att_visible(const ls_att_head *h, int64_t t, int p, in
     return n < 0 ? 0 : n < k ? n : k;
 }
 
+/* Returns the first key that query t sees, because of the window and of first_key. */
+static inline int64_t ls__att_first_key(const ls_att_head *h, int64_t t)
+{
+    int64_t first = h->window ? h->from + t + 1 - h->window : 0;
+    if (h->first_key && h->first_key[t] > first) first = h->first_key[t];
+    return first < 0 ? 0 : first;
+}
+
+/* Returns the first key of the first tile of keys that one of the n queries from t on sees. */
+static inline int64_t ls__att_first_tile(const ls_att_head *h, int64_t t, int64_t n)
+{
+    int64_t first = ls__att_first_key(h, t);
+    for (int64_t i = 1; i < n && first > 0; i++)
+        if (ls__att_first_key(h, t + i) < first) first = ls__att_first_key(h, t + i);
+    return first / LS_ATT_KEYS * LS_ATT_KEYS;
+}
+
 /* Computes y[key][query] = x[key] . query for the keys visible to each panel of the n queries.  Rows of y have
  * LS_ATT_QUERIES floats. */
 void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n,
                     const int64_t visible[LS_ATT_PANELS], float *y);
 
-/* Applies mask, padding and causal limit to the scores of a panel: n queries from t on, `keys` keys from `first` on.
- * `packed` is workspace of keys x LS_NR floats. */
+/* Replaces the scores s of the keys visible to each panel of the n queries by cap tanh(s / cap). */
+void ls__att_cap(const ls_att_head *h, int64_t n, const int64_t visible[LS_ATT_PANELS], float *scores);
+
+/* Applies mask, padding, causal limit and first keys to the scores of a panel: n queries from t on, `keys` keys from
+ * `first` on.  `packed` is workspace of keys x LS_NR floats. */
 void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores,
                   float *packed);
 

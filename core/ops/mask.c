@@ -3,14 +3,16 @@
  * Masks on attention scores (Vaswani 2017).
  *      x: B x H x T x S   key_padding: B x S of int32 or none   mask: (B x) (H x) T x S or none   ->  y: B x H x T x S
  *
- * Forward     y[h, t, s] = -inf where key_padding[s] is not 0 or, if causal, where s > t
+ * Forward     y[h, t, s] = -inf where key_padding[s] is not 0; if causal, where s > t; with a window, where
+ *                          s <= t - window
  *             y[h, t, s] = x[h, t, s] + mask[(h,) t, s] elsewhere
- * Backward    dx = dy, and 0 where y is -inf by key_padding or causal
+ * Backward    dx = dy, and 0 where y is -inf by key_padding, causal or window
  *             dmask = dx, summed over the heads that share the mask; the gradient of a mask that is a parameter is also
  *             summed over samples, as a binary tree over shards
  */
 #include <math.h>
 
+#include "core/base/integer.h"
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
@@ -19,8 +21,12 @@ enum { TILE = 512 }; /* keys that are computed at a time */
 
 static ls_status infer(ls_node *n)
 {
-    const ls_tensor *x = n->in[0], *pad = n->in[1], *m = n->in[2];
+    const ls_tensor    *x = n->in[0], *pad = n->in[1], *m = n->in[2];
+    const ls_mask_args *a = n->args;
     LS_TRY(ls__expect_samples(n, 0));
+    LS_NODE_CHECK(n, a->window == 0 || (a->window > 0 && a->causal),
+                  "window is %lld, expected 0, or a positive number with causal" LS_HINT "set .causal = true",
+                  (long long)a->window);
     LS_NODE_CHECK(n, x->rank == 3, "the scores '%s' are %s, expected B x H x T x S", x->name, ls__shape(x));
     if (pad)
         LS_NODE_CHECK(n, pad->type == LS_I32 && pad->batched && pad->rank == 1 && pad->dim[0] == x->dim[2],
@@ -37,11 +43,12 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-/* One row of scores, those of one query.  Keys [visible, keys) are masked, and those of the others that are padding. */
+/* One row of scores, those of one query.  Keys [0, begin) and [visible, keys) are masked, and those of the others that
+ * are padding. */
 typedef struct row {
-    int64_t        first;         /* index of the row's first element in x       */
-    int64_t        visible, keys; /* number of keys before the causal limit; all */
-    const int32_t *pad;           /* S values, not 0: padding; NULL: no padding  */
+    int64_t        first;                /* index of the row's first element in x                         */
+    int64_t        begin, visible, keys; /* keys before the window; keys before the causal limit; all     */
+    const int32_t *pad;                  /* S values, not 0: padding; NULL: no padding                    */
 } row;
 
 /* Lanes that are padding, of the keys at the current place of a V_MAP loop. */
@@ -50,10 +57,11 @@ typedef struct row {
 /* Row r (of H x T) of sample b. */
 static row row_of(const ls_call *c, int64_t b, int64_t r)
 {
-    const ls_tensor *x = c->node->in[0];
-    const int64_t    t = r % x->dim[1], s = x->dim[2];
-    const bool       causal = ((const ls_mask_args *)c->args)->causal;
-    return (row){(b * x->dim[0] * x->dim[1] + r) * s, causal && t + 1 < s ? t + 1 : s, s,
+    const ls_tensor    *x = c->node->in[0];
+    const int64_t       t = r % x->dim[1], s = x->dim[2];
+    const ls_mask_args *a = c->args;
+    const int64_t visible = a->causal ? ls__min(t + 1, s) : s, begin = a->window ? ls__max(0, t + 1 - a->window) : 0;
+    return (row){(b * x->dim[0] * x->dim[1] + r) * s, ls__min(begin, visible), visible, s,
                  c->x[1] ? (const int32_t *)c->x[1] + b * s : NULL};
 }
 
@@ -68,25 +76,28 @@ static int64_t mask_row(const ls_call *c, int64_t b, int64_t r)
 /* The part of a row that starts at key `first` and has TILE keys, or fewer at the end of the row. */
 static row tile_of(row q, int64_t first)
 {
-    row t = {q.first + first, q.visible - first, q.keys - first, q.pad ? q.pad + first : NULL};
-    if (t.keys > TILE) t.keys = TILE;
-    if (t.visible > t.keys) t.visible = t.keys;
-    if (t.visible < 0) t.visible = 0;
-    return t;
+    const int64_t keys = ls__min(q.keys - first, TILE);
+    return (row){q.first + first, ls__max(0, ls__min(q.begin - first, keys)),
+                 ls__max(0, ls__min(q.visible - first, keys)), keys, q.pad ? q.pad + first : NULL};
 }
 
 static void forward_tile(row q, const float *x, const float *m, float *y)
 {
     const vf masked = v_set(-INFINITY);
-    if (m && q.pad)
-        V_MAP(q.visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x) + V_GET(m))));
-    else if (m)
-        V_MAP(q.visible, V_PUT(y, V_GET(x) + V_GET(m)));
-    else if (q.pad)
-        V_MAP(q.visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x))));
-    else
-        V_MAP(q.visible, V_PUT(y, V_GET(x)));
+    for (int64_t s = 0; s < q.begin; s++) y[s] = -INFINITY;
     for (int64_t s = q.visible; s < q.keys; s++) y[s] = -INFINITY;
+    const int64_t visible = q.visible - q.begin;
+    x += q.begin, y += q.begin;
+    if (m) m += q.begin;
+    if (q.pad) q.pad += q.begin;
+    if (m && q.pad)
+        V_MAP(visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x) + V_GET(m))));
+    else if (m)
+        V_MAP(visible, V_PUT(y, V_GET(x) + V_GET(m)));
+    else if (q.pad)
+        V_MAP(visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x))));
+    else
+        V_MAP(visible, V_PUT(y, V_GET(x)));
 }
 
 /* m: the row of the mask that is added, or NULL. */
@@ -111,20 +122,24 @@ static void forward(const ls_call *c)
                     c->x[2] ? (const float *)c->x[2] + mask_row(c, k / rows, k % rows) * s : NULL, ls__y(c, 0));
 }
 
-/* Writes dy of the visible keys to out, or adds it: 0 for padding.  Masked keys behind them become 0, or keep their
- * values if `add`. */
+/* Writes dy of the visible keys to out, or adds it: 0 for padding.  Other masked keys become 0, or keep their values if
+ * `add`. */
 static void backward_tile(row q, const float *dy, float *out, bool add)
 {
     const vf zero = v_set(0);
-    if (add && q.pad)
-        V_MAP(q.visible, V_PUT(out, V_GET(out) + v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
-    else if (add)
-        V_MAP(q.visible, V_PUT(out, V_GET(out) + V_GET(dy)));
-    else if (q.pad)
-        V_MAP(q.visible, V_PUT(out, v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
-    else
-        V_MAP(q.visible, V_PUT(out, V_GET(dy)));
+    for (int64_t s = 0; s < q.begin && !add; s++) out[s] = 0;
     for (int64_t s = q.visible; s < q.keys && !add; s++) out[s] = 0;
+    const int64_t visible = q.visible - q.begin;
+    dy += q.begin, out += q.begin;
+    if (q.pad) q.pad += q.begin;
+    if (add && q.pad)
+        V_MAP(visible, V_PUT(out, V_GET(out) + v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
+    else if (add)
+        V_MAP(visible, V_PUT(out, V_GET(out) + V_GET(dy)));
+    else if (q.pad)
+        V_MAP(visible, V_PUT(out, v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
+    else
+        V_MAP(visible, V_PUT(out, V_GET(dy)));
 }
 
 /* Does the same for a whole row; `out` starts at its first key. */
@@ -201,7 +216,7 @@ LS_OP(mask) = {
     .either           = 1u << 0,
     .inplace          = true,
     .inplace_backward = true,
-    .fields           = LS_FIELDS(LS_FIELD(BOOL, ls_mask_args, causal)),
+    .fields           = LS_FIELDS(LS_FIELD(BOOL, ls_mask_args, causal), LS_FIELD(INT64, ls_mask_args, window)),
     .infer            = infer,
     .forward          = {[LS_CPU] = forward},
     .backward         = {[LS_CPU] = backward},

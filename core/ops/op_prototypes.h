@@ -80,11 +80,12 @@ typedef struct ls_matmul_args {
 /* y = x + mask                                                     x: B x H x T x S   key_padding: B x S of int32 or
  * NULL
  *                                                                  mask: (B x) (H x) T x S or NULL   y: B x H x T x S
- * Masks attention scores: y is -inf where key_padding is not 0 and, if causal, where the key comes after the query.  A
- * mask without batch dim is a parameter. */
+ * Masks attention scores: y is -inf where key_padding is not 0 and, if causal, where the key comes after the query or
+ * is at least `window` positions before it.  A mask without batch dim is a parameter. */
 typedef struct ls_mask_args {
     ls_tensor *x, *key_padding, *mask;
     bool       causal;
+    int64_t    window; /* 0: no window */
 } ls_mask_args;
 #define ls_mask(...) LS_APPLY(mask, ls_mask_args, __VA_ARGS__)
 
@@ -379,15 +380,20 @@ typedef struct ls_rms_norm_args {
  * lengths: B of int32; keys from `length` on are not read.
  * mask: (B x) (H x) T x S, added to the scores, without a gradient.
  * causal: query t attends to keys 0 ... t.  A query without visible keys gives zeros.
+ * first: B x T of int32, the first key that each query attends to, for samples that are packed into one; causal,
+ * without a cache.
  * cache: a state of B x N x (2 KVH D), for inference.  The op writes keys and values to rows start ... start + T - 1
  * (start: B of int32, or NULL: 0), and query t attends to rows 0 ... start + t; S above is then N. */
 typedef struct ls_attention_args {
-    ls_tensor *q, *k, *v, *key_padding, *mask, *start, *cache, *lengths;
+    ls_tensor *q, *k, *v, *key_padding, *mask, *start, *cache, *lengths, *first;
     int        heads;    /* H; 0: 1                                                        */
     int        kv_heads; /* KVH; 0: H.  H / KVH neighbouring heads share keys and values   */
     bool       causal;
     float      scale;   /* 0: 1 / sqrt(D)                                                 */
     float      dropout; /* probability of a zero weight in training                       */
+    int64_t    window;  /* causal: query t attends to keys from t - window + 1 on, with a cache from start + t -
+                           window + 1 on; 0: no window */
+    float      cap;     /* a score s becomes cap tanh(s / cap), before masks; 0: no cap; excludes `mask` */
 } ls_attention_args;
 #define ls_attention(...) LS_APPLY(attention, ls_attention_args, __VA_ARGS__)
 

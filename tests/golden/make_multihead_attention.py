@@ -21,11 +21,22 @@ CASES = {
     "additive": dict(cross=1, additive=2),
     "additive_by_head": dict(cross=1, additive=3),
     "everything": dict(causal=1, padding=1, additive=2),
+    "window": dict(causal=1, window=2),
+    "cap": dict(causal=1, window=3, cap=0.5),
 }
 
 
 def tensor(name, *dims, scale=2.0):
     return torch.from_numpy(formula.fill(name, dims, scale))
+
+
+def capped(layer, x, mask, cap):
+    """Self-attention of the layer with scores cap tanh(s / cap), which nn.MultiheadAttention does not have."""
+    q, k, v = [t.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+               for t in nn.functional.linear(x, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)]
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    weights = torch.softmax(cap * torch.tanh(scores / cap) + mask, -1)
+    return layer.out_proj((weights @ v).transpose(1, 2).flatten(2)), weights
 
 
 def golden(out):
@@ -46,13 +57,18 @@ def golden(out):
             mask = mask + tensor("mask", HEADS, QUERIES, keys)
         if case.get("causal"):
             mask = mask + torch.full((QUERIES, keys), float("-inf")).triu(1)
+        if case.get("window"):
+            mask = mask + torch.full((QUERIES, keys), float("-inf")).tril(-case["window"])
         padding = torch.zeros(SAMPLES, keys)
         if case.get("padding"):  # the first key is never hidden
             hidden = torch.from_numpy(formula.labels("padding", SAMPLES * keys, 2)).reshape(SAMPLES, keys).bool()
             hidden[:, 0] = False
             padding = padding.masked_fill(hidden, float("-inf"))
-        y, weights = layer(q, given.get("k", q), given.get("v", q), attn_mask=mask.reshape(-1, QUERIES, keys), key_padding_mask=padding,
-                           average_attn_weights=False)
+        if case.get("cap"):
+            y, weights = capped(layer, q, mask, case["cap"])
+        else:
+            y, weights = layer(q, given.get("k", q), given.get("v", q), attn_mask=mask.reshape(-1, QUERIES, keys), key_padding_mask=padding,
+                               average_attn_weights=False)
         ((y * tensor("dy", SAMPLES, QUERIES, WIDTH)).sum() / SAMPLES).backward()
         out.case(name, **case)
         out.array("y", y.detach())

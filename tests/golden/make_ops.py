@@ -209,23 +209,31 @@ def matmul(x, y, transpose_x=0, transpose_y=0):
     return torch.matmul(x.mT if transpose_x else x, y.mT if transpose_y else y)
 
 
-def mask(x, padding, m, causal=0):
+def mask(x, padding, m, causal=0, window=0):
     y = x if m is None else x + (m[:, None] if m.dim() == 3 and m.shape[0] == x.shape[0] else m)
     if padding is not None:
         y = y.masked_fill(padding[:, None, None] != 0, -torch.inf)
-    return y.masked_fill(torch.ones(x.shape[-2:]).triu(1) != 0, -torch.inf) if causal else y
+    y = y.masked_fill(torch.ones(x.shape[-2:]).triu(1) != 0, -torch.inf) if causal else y
+    return y.masked_fill(torch.ones(x.shape[-2:]).tril(-window) != 0, -torch.inf) if window else y
 
 
-def attention(q, k, v, padding, m, start=None, cache=None, lengths=None, heads=1, kv_heads=0, causal=0, scale=None):
+def attention(q, k, v, padding, m, start=None, cache=None, lengths=None, first=None, heads=1, kv_heads=0, causal=0, scale=None, window=0, cap=0):
     """scaled_dot_product_attention per head; without k and v, q holds queries, keys and values side by side."""
     kv_heads = kv_heads or heads
     if k is None:
         d = q.shape[-1] // (heads + 2 * kv_heads)
         q, k, v = q.split([heads * d, kv_heads * d, kv_heads * d], -1)
     q, k, v = [t.unflatten(-1, (h, -1)).transpose(1, 2) for t, h in ((q, heads), (k, kv_heads), (v, kv_heads))]
-    bias = mask(q.new_zeros(q.shape[0], heads, q.shape[2], k.shape[2]), padding, m, causal)
+    bias = mask(q.new_zeros(q.shape[0], heads, q.shape[2], k.shape[2]), padding, m, causal, window)
     if lengths is not None:
         bias = bias.masked_fill(torch.arange(k.shape[2]) >= lengths.reshape(-1, 1, 1, 1), -torch.inf)
+    if first is not None:
+        bias = bias.masked_fill(torch.arange(k.shape[2]) < first[:, None, :, None], -torch.inf)
+    if cap:  # Gemma 2
+        k, v = [t.repeat_interleave(heads // kv_heads, 1) for t in (k, v)]
+        visible = (bias > -torch.inf).any(-1, keepdim=True)  # a query without visible keys gives zeros
+        scores = cap * torch.tanh(q @ k.mT * (scale or q.shape[-1] ** -0.5) / cap) + bias.where(visible, torch.zeros(()))
+        return (torch.softmax(scores, -1) @ v * visible).transpose(1, 2).flatten(2)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale, enable_gqa=kv_heads != heads)
     return y.transpose(1, 2).flatten(2)
 
@@ -379,7 +387,7 @@ OPS = {
     "mask": (mask,
         ([x(2, 3, 5, 5), absent, absent], dict(causal=1)), ([x(3, 2, 4, 6), index(2, 3, 6), absent], {}),
         ([x(2, 3, 4, 5), index(2, 2, 5), param(4, 5)], {}), ([x(2, 3, 4, 4), absent, param(3, 4, 4)], dict(causal=1)),
-        ([x(2, 3, 4, 5), absent, x(2, 4, 5)], dict(causal=1))),
+        ([x(2, 3, 4, 5), absent, x(2, 4, 5)], dict(causal=1)), ([x(2, 2, 6, 5), absent, absent], dict(causal=1, window=2))),
     "rms_norm": (lambda x, w, eps=2.0**-23, plus_one=0: F.rms_norm(x, x.shape[-1:], 1 + w if plus_one else w, eps),
         ([x(3, 7), param(7)], {}), ([x(2, 3, 33), param(33)], dict(eps=1e-3)), ([x(4, 10), absent], {}),
         ([x(2, 3, 20), param(20)], dict(eps=1e-6, plus_one=1))),
@@ -404,7 +412,10 @@ OPS = {
         ([x(3, 4, 12), x(3, 6, 6), x(3, 6, 6), index(2, 3, 6), param(2, 4, 6, scale=4.0)], dict(heads=2, kv_heads=1)),
         ([x(3, 5, 12), x(3, 5, 12), x(3, 5, 12), absent, target(3, 5, 5)], dict(heads=2, causal=1)),
         ([x(1, 70, 9), absent, absent, absent, absent], dict(causal=1)),
-        ([x(4, 3, 8), x(4, 3, 8), x(4, 3, 8), absent, absent, absent, absent, index(4, 4)], dict(scale=1))),
+        ([x(4, 3, 8), x(4, 3, 8), x(4, 3, 8), absent, absent, absent, absent, index(4, 4)], dict(scale=1)),
+        ([x(2, 7, 24), absent, absent, absent, absent], dict(heads=2, causal=1, window=3)),
+        ([x(2, 7, 24), absent, absent, absent, absent, absent, absent, absent, index(1, 2, 7)], dict(heads=2, causal=1, cap=0.75)),
+        ([x(3, 5, 16), absent, absent, absent, absent, absent, absent, absent, index(2, 3, 5)], dict(heads=2, kv_heads=1, causal=1, window=4, cap=2))),
     "additive_attention": (additive_attention,
         ([x(2, 7, 5), x(2, 9, 5), param(5), x(2, 9, 6), absent], {}),
         ([x(4, 3, 8), x(4, 3, 8), param(8), x(4, 3, 4), index(4, 4)], {}),

@@ -53,9 +53,10 @@ static void build(attention *a, const golden *file, bool textbook)
     if (additive == 2) mask = ls_param(a->g, "mask", (ls_init){0}, QUERIES, a->keys);
     if (additive == 3) mask = ls_param(a->g, "mask", (ls_init){0}, HEADS, QUERIES, a->keys);
     if (mask) assert_int_equal(ls_freeze(a->g, "mask"), 1);
-    a->y = ls_multihead_attention(a->g, "mha", q, k, v, padding, mask, .heads = HEADS,
-                                  .causal  = golden_number(file, "causal", 0) != 0,
-                                  .no_bias = golden_number(file, "no_bias", 0) != 0, .textbook = textbook);
+    a->y = ls_multihead_attention(
+        a->g, "mha", q, k, v, padding, mask, .heads = HEADS, .causal = golden_number(file, "causal", 0) != 0,
+        .window = (int64_t)golden_number(file, "window", 0), .cap = (float)golden_number(file, "cap", 0),
+        .no_bias = golden_number(file, "no_bias", 0) != 0, .textbook = textbook);
     golden_fill("dy", SAMPLES * QUERIES * WIDTH, 2, a->dy);
     give(a, "dy", a->dy);
     a->loss = ls_sum(ls_mul(a->y, ls_input(a->g, "dy", LS_F32, QUERIES, WIDTH)));
@@ -143,7 +144,7 @@ static void as_pytorch(void **state)
             }
             golden_close(&file);
         }
-    assert_true(cases >= 16);
+    assert_true(cases >= 20);
 }
 
 /* PyTorch's names, order, layouts and initialisers. */
