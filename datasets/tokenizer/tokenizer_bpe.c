@@ -2,7 +2,8 @@
  *
  * Byte-pair encoding of one word (Sennrich et al. 2016; on bytes: Radford et al. 2019).
  *
- * A word starts as one token per byte; a byte without a token is left out, as in Hugging Face's library.  Among all
+ * A word starts as one token per byte; a byte without a token is left out, as in Hugging Face's library.  With the
+ * words of LS_SPLIT_SPACES it starts as one token per character, or its bytes if the character has none.  Among all
  * neighbours with a merge, the pair of lowest rank is merged, the leftmost first, until no neighbours have a merge.
  * Three implementations give this result:
  *
@@ -19,8 +20,41 @@
 #include <xxhash.h>
 
 #include "datasets/tokenizer/growable.h"
+#include "datasets/tokenizer/unicode/unicode.h"
 
 enum { NONE = INT32_MAX, SHORT = 64 };
+
+/* ---- the table of characters ------------------------------------------------------------------------------------- */
+
+static uint64_t char_slot(uint32_t code) { return (code * UINT64_C(0x9E3779B97F4A7C15)) >> 32; }
+
+int32_t ls__char_token(const ls_tokenizer *t, uint32_t code)
+{
+    for (uint64_t i = char_slot(code);; i++) {
+        const ls_char *c = &t->chars[i & t->char_mask];
+        if (c->id < 0 || c->code == code) return c->id;
+    }
+}
+
+void ls__char_table(ls_tokenizer *t)
+{
+    uint64_t room = 64;
+    while (room < 2 * (uint64_t)t->size) room *= 2;
+    ls_char *chars = ls_arena_alloc(t->arena, room * sizeof *chars);
+    for (uint64_t i = 0; i < room; i++) chars[i].id = -1;
+    t->chars     = chars;
+    t->char_mask = room - 1;
+    for (int32_t id = 0; id < t->size; id++) {
+        uint32_t code;
+        size_t   bytes = t->at[id + 1] - t->at[id];
+        if (t->piece && t->piece[id] == LS_PIECE_NONE) continue;
+        if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0)
+            continue; /* an added token of several characters */
+        uint64_t i = char_slot(code);
+        while (chars[i & t->char_mask].id >= 0) i++;
+        chars[i & t->char_mask] = (ls_char){code, id};
+    }
+}
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
@@ -63,14 +97,33 @@ static uint64_t power_above(uint64_t n)
 
 /* ---- short words ------------------------------------------------------------------------------------------------- */
 
+/* Writes the tokens that the character or byte at the start of a word begins as, at most 4, to id; *n: their number.
+ * Returns its length in bytes. */
+static size_t first_tokens(const ls_tokenizer *t, const uint8_t *word, int32_t id[4], int *n)
+{
+    uint32_t code;
+    size_t   bytes = 1;
+    *n             = 0;
+    if (t->rules.split == LS_SPLIT_SPACES) {
+        bytes = ls__utf8_valid_next(word, &code);
+        id[0] = ls__char_token(t, code);
+        *n    = id[0] >= 0;
+    }
+    for (size_t i = 0; *n == 0 && i < bytes; i++) id[i] = t->byte[word[i]];
+    if (*n == 0) *n = bytes == 1 ? id[0] >= 0 : (int)bytes;
+    return bytes;
+}
+
 static int merge_short(const ls_tokenizer *t, const uint8_t *word, int n, int32_t *id)
 {
     int32_t   rank[SHORT];
     const int bytes = n;
     n               = 0;
-    for (int i = 0; i < bytes; i++) {
-        id[n] = t->byte[word[i]];
-        n += id[n] >= 0;
+    for (int i = 0; i < bytes;) {
+        int32_t first[4];
+        int     count;
+        i += (int)first_tokens(t, word + i, first, &count);
+        for (int k = 0; k < count; k++) id[n++] = first[k];
     }
     for (int i = 0; i + 1 < n; i++) rank[i] = rank_of(t, id[i], id[i + 1]);
     while (n > 1) {
@@ -148,8 +201,15 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
                        n);
     }
     int32_t last = -1;
-    for (size_t i = 0; i < n; i++)
-        if (t->byte[word[i]] >= 0) s[++last] = (symbol){t->byte[word[i]], last - 1, last + 1};
+    for (size_t i = 0; i < n;) {
+        int32_t first[4];
+        int     count;
+        i += first_tokens(t, word + i, first, &count);
+        for (int k = 0; k < count; k++) {
+            last++;
+            s[last] = (symbol){first[k], last - 1, last + 1};
+        }
+    }
     if (last >= 0) s[last].next = -1;
     for (int32_t i = 0; i < last; i++) push_pair(t, &h, s, i);
     while (h.count) {
@@ -176,26 +236,35 @@ ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes,
 {
     int32_t id[SHORT];
     LS_TRY(ls__tokens_reserve(list, (int64_t)bytes));
-    if (bytes > SHORT) return merge_long(t, word, bytes, list);
-    int32_t known = find_word(t, word, bytes);
+    int32_t known = bytes <= SHORT || t->rules.whole ? find_word(t, word, bytes) : -1;
     if (known >= 0) {
         list->id[list->count++] = known;
         return LS_OK;
     }
+    if (bytes > SHORT) return merge_long(t, word, bytes, list);
     int n = merge_short(t, word, (int)bytes, id);
     memcpy(list->id + list->count, id, (size_t)n * sizeof *id);
     list->count += n;
     return LS_OK;
 }
 
-/* Enters only tokens that merging gives: <|endoftext|> is a token, but not the encoding of its text. */
+/* True if a word with the text of this token is the token: merging gives it, or the vocabulary has it and that is
+ * enough.  <|endoftext|> is a token, but not the encoding of its text. */
+static bool is_whole(const ls_tokenizer *t, int32_t id)
+{
+    int32_t        tokens[SHORT];
+    const uint8_t *text  = t->text + t->at[id];
+    const size_t   bytes = t->at[id + 1] - t->at[id];
+    if (t->piece && t->piece[id] == LS_PIECE_NONE) return false;
+    return t->rules.whole || (bytes <= SHORT && merge_short(t, text, (int)bytes, tokens) == 1 && tokens[0] == id);
+}
+
 static void fill_words(ls_tokenizer *t, int32_t *table)
 {
     for (int32_t id = 0; id < t->size; id++) {
-        int32_t        tokens[SHORT];
         const uint8_t *text  = t->text + t->at[id];
-        size_t         bytes = t->at[id + 1] - t->at[id];
-        if (bytes > SHORT || merge_short(t, text, (int)bytes, tokens) != 1 || tokens[0] != id) continue;
+        const size_t   bytes = t->at[id + 1] - t->at[id];
+        if (!is_whole(t, id)) continue;
         uint64_t i = XXH3_64bits(text, bytes);
         while (table[i & t->word_mask] >= 0) i++;
         table[i & t->word_mask] = id;

@@ -42,11 +42,12 @@ static bool is_word(const ls_tokenizer *t, const uint8_t *text)
     return t->flags[code] & LS_FLAG_WORD;
 }
 
-static bool is_space(const ls_tokenizer *t, const uint8_t *text)
+/* Spaces that a normalizer has replaced by marks are no white space. */
+static bool is_space(const ls_tokenizer *t, const uint8_t *text, bool late)
 {
     uint32_t code;
     ls__utf8_valid_next(text, &code);
-    return t->classes[code] == LS_UNICODE_SPACE;
+    return t->classes[code] == LS_UNICODE_SPACE && !(late && t->rules.marks && code == ' ');
 }
 
 /* An added token in a text: text[start .. stop) is cut out, and the search goes on at `next`. */
@@ -65,10 +66,11 @@ static bool set_match(const ls_tokenizer *t, const uint8_t *text, size_t bytes, 
         ((at > 0 && is_word(t, text + before(text, at))) || (m->stop < bytes && is_word(t, text + m->stop))))
         return false;
     if (m->add->lstrip) {
-        while (m->start > 0 && is_space(t, text + before(text, m->start))) m->start = before(text, m->start);
+        while (m->start > 0 && is_space(t, text + before(text, m->start), m->add->late))
+            m->start = before(text, m->start);
         if (m->start < done) m->start = done;
     }
-    while (m->add->rstrip && m->stop < bytes && is_space(t, text + m->stop))
+    while (m->add->rstrip && m->stop < bytes && is_space(t, text + m->stop, m->add->late))
         for (m->stop++; m->stop < bytes && (text[m->stop] & 0xC0) == 0x80;) m->stop++;
     return true;
 }
@@ -126,6 +128,7 @@ static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t
 typedef struct sink {
     ls_tokens *list;
     ls_tokens *ends; /* (optional) receives the number of tokens up to the end of each word */
+    bool       any;  /* a part of the text has been encoded                                  */
 } sink;
 
 static ls_status end_word(const sink *to)
@@ -145,7 +148,8 @@ static ls_status encode_word(const ls_tokenizer *t, const uint8_t *word, size_t 
 static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
 {
     for (size_t i = 0, n; i < bytes; i += n) {
-        n = ls__word(t->classes, text + i, bytes - i);
+        n = t->rules.split == LS_SPLIT_CL100K ? ls__word_cl100k(t->classes, t->rules.digits, text + i, bytes - i)
+                                              : ls__word(t->classes, text + i, bytes - i);
         LS_TRY(encode_word(t, text + i, n, to));
     }
     return LS_OK;
@@ -175,6 +179,38 @@ static ls_status encode_pieces(const ls_tokenizer *t, const uint8_t *text, size_
     return LS_OK;
 }
 
+/* Words that may end before spaces. */
+static ls_status encode_spaced_text(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
+{
+    for (size_t start = 0, at = 1; start < bytes; at++) {
+        const bool cut = at < bytes && text[at] == ' ' && (t->rules.each || (t->rules.free && text[at - 1] != ' '));
+        if (at < bytes && !cut) continue;
+        LS_TRY(encode_word(t, text + start, at - start, to));
+        start = at;
+    }
+    return LS_OK;
+}
+
+/* Replaces marks and puts a space before the text, unless a normalizer has done this already. */
+static ls_status encode_spaces(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
+{
+    const bool prefixed = t->rules.prefix == LS_PREFIX_ALWAYS || (t->rules.prefix == LS_PREFIX_FIRST && !to->any);
+    const bool spaced   = text[0] == ' ' || (bytes >= 3 && !memcmp(text, LS_SPACE_MARK, 3));
+    ls_string  hold     = {0};
+    ls_status  status   = LS_OK;
+    if (t->rules.marks) return encode_spaced_text(t, text, bytes, to);
+    status = ls__put_spaces(text, bytes, prefixed && !spaced, &hold);
+    if (status == LS_OK) status = encode_spaced_text(t, (const uint8_t *)hold.data, hold.bytes, to);
+    ls_string_free(&hold);
+    return status;
+}
+
+static ls_status encode_bpe(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
+{
+    if (t->rules.split == LS_SPLIT_SPACES) return encode_spaces(t, text, bytes, to);
+    return (t->rules.split == LS_SPLIT_DIGITS ? encode_digits : encode_words)(t, text, bytes, to);
+}
+
 static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, const sink *to)
 {
     switch (t->kind) {
@@ -187,7 +223,7 @@ static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size
     case LS_TOKENIZER_WORDPIECE:
         return encode_pieces(t, text, bytes, to);
     default:
-        return (t->rules.split == LS_SPLIT_DIGITS ? encode_digits : encode_words)(t, text, bytes, to);
+        return encode_bpe(t, text, bytes, to);
     }
 }
 
@@ -236,8 +272,10 @@ ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t byte
 static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
                               const ls_added *added)
 {
-    const sink *to = context;
-    if (!added) return encode_between(t, text, bytes, to);
+    sink     *to     = context;
+    ls_status status = added ? LS_OK : encode_between(t, text, bytes, to);
+    to->any          = true;
+    if (!added) return status;
     LS_TRY(ls__tokens_reserve(to->list, 1));
     to->list->id[to->list->count++] = added->id;
     return end_word(to);
@@ -246,7 +284,7 @@ static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_
 static ls_status encode(const ls_tokenizer *t, const char *text, size_t bytes, bool plain, ls_tokens *list,
                         ls_tokens *ends)
 {
-    sink to = {list, ends};
+    sink to = {list, ends, false};
     LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, plain, &list->replaced, encode_piece, &to));
     return LS_OK;
 }
@@ -289,7 +327,8 @@ ls_status ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size
  * A cut is allowed only before a byte that is not 10xxxxxx, because only such bytes begin a character or an ill-formed
  * sequence.  The characters on both sides must be complete.  Words of bpe end before white space and where letters,
  * digits and other characters meet, except after an apostrophe, which may form a contraction with the letters ('ll).
- * Kinds words and wordpiece may be cut before and after white space. */
+ * Words of sentencepiece's form end before spaces, if no merge crosses them; there the rest of the text must get no
+ * space before it that the whole text lacks.  Kinds words and wordpiece may be cut before and after white space. */
 
 /* True if an added token starts before `at` and may end after it, in this text or with more text.  If the characters
  * beside an added token matter: also if a token may begin or end at `at`. */
@@ -329,6 +368,22 @@ static bool separates(const ls_tokenizer *t, uint32_t code)
     return t->classes[code] == LS_UNICODE_SPACE && !(t->rules.clean && t->flags[code] & LS_FLAG_REMOVED);
 }
 
+static bool is_mark(uint32_t code) { return code == ' ' || code == LS_SPACE_CODE; }
+
+/* True if a word of the form of cl100k ends between two characters, given with their classes. */
+static bool ends_cl100k(uint32_t left, unsigned x, uint32_t right, unsigned y)
+{
+    const bool line = left == '\n' || left == '\r', next_line = right == '\n' || right == '\r';
+    switch (x) {
+    case LS_UNICODE_SPACE:
+        return line && y != LS_UNICODE_SPACE;
+    case LS_UNICODE_OTHER:
+        return y == LS_UNICODE_NUMBER || (y == LS_UNICODE_SPACE && !next_line);
+    default:
+        return x != y;
+    }
+}
+
 /* True if a word ends at `at`; the last character before it starts at `before`.  At the end of the text: whatever
  * follows. */
 static bool ends_word(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t before, size_t at)
@@ -341,6 +396,10 @@ static bool ends_word(const ls_tokenizer *t, const uint8_t *text, size_t bytes, 
     unsigned x = t->classes[left], y = t->classes[right];
     if (spaced) return separates(t, left) || separates(t, right);
     if (t->lowercase && left == LS_DOTTED_I) return false; /* becomes two characters, and the second is no letter */
+    if (t->rules.nfc && (t->flags[left] | t->flags[right]) & (LS_FLAG_JOINS | LS_FLAG_CHANGES)) return false;
+    if (t->rules.split == LS_SPLIT_SPACES)
+        return (t->rules.each || t->rules.free) && !t->rules.prepend && is_mark(right) && !is_mark(left);
+    if (t->rules.split == LS_SPLIT_CL100K) return ends_cl100k(left, x, right, y);
     return x != LS_UNICODE_SPACE && x != y && (left != '\'' || y != LS_UNICODE_LETTER);
 }
 

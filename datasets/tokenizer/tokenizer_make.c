@@ -15,37 +15,6 @@
 #include "datasets/tokenizer/tokenizer_wordpiece.h"
 #include "datasets/tokenizer/unicode/unicode.h"
 
-/* ---- the table of characters ------------------------------------------------------------------------------------- */
-
-static uint64_t char_slot(uint32_t code) { return (code * UINT64_C(0x9E3779B97F4A7C15)) >> 32; }
-
-int32_t ls__char_token(const ls_tokenizer *t, uint32_t code)
-{
-    for (uint64_t i = char_slot(code);; i++) {
-        const ls_char *c = &t->chars[i & t->char_mask];
-        if (c->id < 0 || c->code == code) return c->id;
-    }
-}
-
-static void build_char_table(ls_tokenizer *t)
-{
-    uint64_t room = 64;
-    while (room < 2 * (uint64_t)t->size) room *= 2;
-    ls_char *chars = ls_arena_alloc(t->arena, room * sizeof *chars);
-    for (uint64_t i = 0; i < room; i++) chars[i].id = -1;
-    t->chars     = chars;
-    t->char_mask = room - 1;
-    for (int32_t id = 0; id < t->size; id++) {
-        uint32_t code;
-        size_t   bytes = t->at[id + 1] - t->at[id];
-        if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0)
-            continue; /* an added token of several characters */
-        uint64_t i = char_slot(code);
-        while (chars[i & t->char_mask].id >= 0) i++;
-        chars[i & t->char_mask] = (ls_char){code, id};
-    }
-}
-
 /* ---- construction ------------------------------------------------------------------------------------------------ */
 
 static void *copy(ls_arena *arena, const void *data, size_t bytes)
@@ -68,8 +37,12 @@ static ls_status set_added_text(const ls_tokenizer *t, const char *path, ls_adde
 {
     ls_string hold[2] = {{0}};
     ls_status status  = LS_OK;
-    add->text         = t->text + t->at[add->id];
-    add->bytes        = t->at[add->id + 1] - t->at[add->id];
+    if (add->text) {
+        add->text = copy(t->arena, add->text, add->bytes);
+    } else {
+        add->text  = t->text + t->at[add->id];
+        add->bytes = t->at[add->id + 1] - t->at[add->id];
+    }
     if (!add->late || !ls__normalizes(t)) return LS_OK;
     status = ls__normalize(t, &add->text, &add->bytes, hold);
     if (status == LS_OK && !add->bytes)
@@ -158,7 +131,7 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     t->arena        = arena;
     t->kind         = parts->kind;
     t->lowercase    = parts->lowercase;
-    t->unknown      = t->kind == LS_TOKENIZER_WORDS || parts->piece ? parts->unknown : -1;
+    t->unknown      = t->kind == LS_TOKENIZER_WORDS || t->kind == LS_TOKENIZER_WORDPIECE ? parts->unknown : -1;
     t->max_word     = parts->max_word;
     t->size         = parts->size;
     t->at           = copy(arena, parts->at, ((size_t)parts->size + 1) * sizeof *t->at);
@@ -175,10 +148,11 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
         ls_arena_free(arena);
         return status;
     }
+    if (parts->piece) t->piece = copy(arena, parts->piece, (size_t)t->size);
+    if (t->kind == LS_TOKENIZER_CHARS || t->rules.split == LS_SPLIT_SPACES) ls__char_table(t);
     if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
-    if (t->kind == LS_TOKENIZER_CHARS) build_char_table(t);
     if (t->kind == LS_TOKENIZER_WORDS) ls__spaced_table(t);
-    if (t->kind == LS_TOKENIZER_WORDPIECE) ls__wordpiece_table(t, parts->piece);
+    if (t->kind == LS_TOKENIZER_WORDPIECE) ls__wordpiece_table(t);
     t->hash = hash_of(t);
     *out    = t;
     return LS_OK;

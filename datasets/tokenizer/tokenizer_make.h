@@ -15,13 +15,13 @@ typedef struct ls_tokenizer_parts {
     const uint64_t    *at;
     int64_t            merges;
     const ls_merge    *merge;
-    const int32_t     *byte; /* bpe: tokens of the 256 bytes */
+    const int32_t     *byte; /* bpe: tokens of the 256 bytes; of spaces: those for characters without a token */
     int                added;
     const ls_added    *add;
     int32_t            end, unknown; /* words: ids of <eos> and <unk>; texts end with a space, that of <eos> is "\n" */
     bool               lowercase;
     ls_rules           rules;
-    const uint8_t     *piece;         /* wordpiece: as in struct ls_tokenizer */
+    const uint8_t     *piece;         /* (optional) as in struct ls_tokenizer */
     uint32_t           max_word;      /* wordpiece */
     const ls_template *single, *pair; /* NULL: the text alone; A, then B with type 1 */
     const int32_t     *role;          /* NULL: none */
@@ -32,8 +32,5 @@ ls_status ls__tokenizer_make(ls_tokenizer **t, const ls_tokenizer_parts *parts);
 
 /* Keeps a copy of a file, for ls_tokenizer_save. */
 void ls__tokenizer_keep(ls_tokenizer *t, int index, const ls_tokenizer_file *file);
-
-/* chars: returns the token of a character; -1: none. */
-int32_t ls__char_token(const ls_tokenizer *t, uint32_t code);
 
 #endif

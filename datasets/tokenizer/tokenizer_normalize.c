@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Normalizers: Lowercase, NFC, and BertNormalizer, which cleans, puts spaces around Chinese characters, strips accents
- * and lower-cases, in this order.
+ * Normalizers: Lowercase, NFC, those of sentencepiece, and BertNormalizer, which cleans, puts spaces around Chinese
+ * characters, strips accents and lower-cases, in this order.
  */
 #include "datasets/tokenizer/tokenizer_normalize.h"
 
@@ -62,6 +62,25 @@ static ls_status nfc(const ls_tokenizer *t, const uint8_t *text, size_t bytes, l
     return ls__utf8_nfc(text, bytes, out);
 }
 
+/* Puts a space first, and makes U+2581, which stands for a space in files, a space. */
+ls_status ls__put_spaces(const uint8_t *text, size_t bytes, bool first, ls_string *out)
+{
+    LS_TRY(ls__string_reserve(out, bytes + 1));
+    if (first) LS_TRY(ls__string_append(out, " ", 1));
+    for (const uint8_t *end = text + bytes, *at; text < end; text = at + strlen(LS_SPACE_MARK)) {
+        at = memmem(text, (size_t)(end - text), LS_SPACE_MARK, strlen(LS_SPACE_MARK));
+        LS_TRY(ls__string_append(out, text, (size_t)((at ? at : end) - text)));
+        if (!at) break;
+        LS_TRY(ls__string_append(out, " ", 1));
+    }
+    return LS_OK;
+}
+
+static ls_status spaces(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_string *out)
+{
+    return ls__put_spaces(text, bytes, t->rules.prepend, out);
+}
+
 static bool is_ascii(const uint8_t *text, size_t bytes)
 {
     uint8_t all = 0;
@@ -71,7 +90,7 @@ static bool is_ascii(const uint8_t *text, size_t bytes)
 
 bool ls__normalizes(const ls_tokenizer *t)
 {
-    return t->rules.clean || t->rules.chinese || t->rules.strip || t->rules.nfc || t->lowercase;
+    return t->rules.clean || t->rules.chinese || t->rules.strip || t->rules.nfc || t->rules.marks || t->lowercase;
 }
 
 ls_status ls__normalize(const ls_tokenizer *t, const uint8_t **text, size_t *bytes, ls_string hold[2])
@@ -82,7 +101,8 @@ ls_status ls__normalize(const ls_tokenizer *t, const uint8_t **text, size_t *byt
     } steps[] = {{t->rules.clean || t->rules.chinese, true, clean},
                  {t->rules.strip, false, strip},
                  {t->lowercase, true, lower},
-                 {t->rules.nfc, false, nfc}};
+                 {t->rules.nfc, false, nfc},
+                 {t->rules.marks, t->rules.prepend, spaces}};
     for (size_t i = 0, next = 0; i < sizeof steps / sizeof *steps; i++) {
         if (!steps[i].set || (!steps[i].ascii && is_ascii(*text, *bytes))) continue;
         hold[next].bytes = 0;

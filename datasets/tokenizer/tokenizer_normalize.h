@@ -5,6 +5,14 @@
 
 #include "datasets/tokenizer/tokenizer_tables.h"
 
+/* U+2581, which stands for a space in files of sentencepiece.  Within this folder texts and tokens have spaces instead:
+ * no text has both, because all spaces become marks. */
+#define LS_SPACE_MARK "\xE2\x96\x81"
+enum { LS_SPACE_CODE = 0x2581 };
+
+/* Appends a text with spaces for marks, and a space before it if `first`. */
+ls_status ls__put_spaces(const uint8_t *text, size_t bytes, bool first, ls_string *out);
+
 /* True if a text may change. */
 bool ls__normalizes(const ls_tokenizer *t);
 /* Normalizes a valid text.  *text and *bytes become the result, which lies in one of the two strings or in the given

@@ -49,20 +49,10 @@ static char *write_token(const ls_tokenizer *t, int32_t id)
     return text;
 }
 
-/* True for an added token with other characters than printable ASCII.  It is left out of the vocabulary, because its
- * text could be another token's text by bytes. */
-static bool is_left_out(const ls_tokenizer *t, int32_t id)
-{
-    for (uint64_t i = t->at[id]; i < t->at[id + 1]; i++)
-        if (t->text[i] <= ' ' || t->text[i] >= 0x7F) return is_added(t, id);
-    return false;
-}
-
 static json_t *make_vocab(const ls_tokenizer *t)
 {
     json_t *vocab = json_object();
     for (int32_t id = 0; id < t->size; id++) {
-        if (is_left_out(t, id)) continue;
         char *text  = write_token(t, id);
         int   wrong = !text || json_object_set_new(vocab, text, json_integer(id));
         free(text);

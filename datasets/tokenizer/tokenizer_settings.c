@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/format_text.h"
+#include "datasets/tokenizer/tokenizer_normalize.h"
 #include "datasets/tokenizer/tokenizer_wordpiece.h"
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
@@ -82,13 +83,22 @@ static bool take_normalizer_step(ls_vocab_file *l, const json_t *step)
     const bool    lower = type_is(step, "Lowercase"), replace = type_is(step, "Replace");
     const bool    lines =
         replace && text_is(pattern, "\n") && text_is(json_object_get(step, "content"), " " LS_END_WORD " ");
+    const bool nfc     = type_is(step, "NFC") && l->words;
+    const bool prepend = type_is(step, "Prepend") && text_is(json_object_get(step, "prepend"), LS_SPACE_MARK);
+    const bool marks   = replace && text_is(pattern, " ") && text_is(json_object_get(step, "content"), LS_SPACE_MARK);
+    if (l->spaces) {
+        l->rules.prepend |= prepend;
+        l->rules.marks |= marks;
+        return prepend || marks;
+    }
     l->lowercase |= lower;
     l->line_ends |= lines;
+    l->rules.nfc |= nfc;
     if (l->wordpiece && type_is(step, "BertNormalizer")) {
         take_bert_normalizer(l, step);
         return true;
     }
-    return !l->wordpiece && (lower || lines);
+    return !l->wordpiece && (lower || lines || nfc);
 }
 
 static ls_status take_normalizer(ls_vocab_file *l, const json_t *root)
@@ -96,10 +106,15 @@ static ls_status take_normalizer(ls_vocab_file *l, const json_t *root)
     const steps s    = steps_of(json_object_get(root, "normalizer"), "normalizers");
     bool        good = s.count <= (l->wordpiece ? 1 : MAX_STEPS);
     for (size_t i = 0; i < s.count && good; i++) good = take_normalizer_step(l, s.step[i]);
-    LS_CHECK(
-        good, LS_ERR_DATA, "%s: normalizer: expected %s, found %s" LS_HINT "this setting is not supported", l->path,
-        l->wordpiece ? "BertNormalizer" : "null, Lowercase, or Replace of newlines by ' " LS_END_WORD " ' for words",
-        steps_text(&s));
+    if (l->rules.nfc) good = good && s.count == 1;
+    if (l->spaces) good = good && (l->metaspace ? s.count == 0 : l->rules.marks && s.count == 1u + l->rules.prepend);
+    LS_CHECK(good, LS_ERR_DATA, "%s: normalizer: expected %s, found %s" LS_HINT "this setting is not supported",
+             l->path,
+             l->wordpiece   ? "BertNormalizer"
+             : l->metaspace ? "null, because Metaspace replaces spaces"
+             : l->spaces    ? "Replace of ' ' by '" LS_SPACE_MARK "', with or without Prepend"
+                            : "null, Lowercase, NFC, or Replace of newlines by ' " LS_END_WORD " ' for words",
+             steps_text(&s));
     LS_CHECK(
         l->line_ends == l->spaced, LS_ERR_DATA,
         "%s: normalizer: expected Replace of newlines by ' %s ' for words that WhitespaceSplit separates, and for no "
@@ -119,22 +134,74 @@ static bool splits_by(const json_t *step, const char *pattern)
            text_is(json_object_get(step, "behavior"), "Isolated") && !is_true(step, "invert", false);
 }
 
+/* Returns the longest number of a Split by the regular expression of cl100k; 0: the step is another. */
+static int cl100k_digits(const json_t *step)
+{
+#define CL100K(number)                                                                                                 \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" number                                               \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    static const struct {
+        const char *pattern;
+        int         digits;
+    } form[] = {{CL100K("\\p{N}"), 1}, {CL100K("\\p{N}{1,3}"), 3}};
+    for (size_t i = 0; i < sizeof form / sizeof *form; i++)
+        if (splits_by(step, form[i].pattern)) return form[i].digits;
+    return 0;
+}
+
+/* Reads Metaspace; false: it has a setting that is not supported. */
+static bool take_metaspace(ls_vocab_file *l, const json_t *step)
+{
+    static const char *const scheme[] = {"never", "first", "always"};
+    const char              *text     = json_string_value(json_object_get(step, "prepend_scheme"));
+    const json_t            *adds     = json_object_get(step, "add_prefix_space");
+    int                      k        = text ? 0 : LS_PREFIX_ALWAYS;
+    while (text && k < 3 && strcmp(text, scheme[k])) k++;
+    if (k == 3 || !text_is(json_object_get(step, "replacement"), LS_SPACE_MARK)) return false;
+    if (json_is_false(adds) && k != LS_PREFIX_NEVER) return false; /* the library refuses this, too */
+    l->metaspace    = true;
+    l->rules.prefix = (uint8_t)k;
+    l->rules.each   = is_true(step, "split", true);
+    return true;
+}
+
+/* True for the Split of Gemma: at spaces, of which its normalizer leaves none. */
+static bool splits_at_spaces(const json_t *step)
+{
+    return type_is(step, "Split") && text_is(json_object_get(json_object_get(step, "pattern"), "String"), " ") &&
+           text_is(json_object_get(step, "behavior"), "MergedWithPrevious") && !is_true(step, "invert", false);
+}
+
+/* True for the forms of sentencepiece: without a pre-tokenizer, and with Gemma's or Metaspace. */
+static bool take_spaces(ls_vocab_file *l, const json_t *root, const steps *s)
+{
+    const json_t *normalizer = json_object_get(root, "normalizer");
+    if (s->count == 0) return normalizer && !json_is_null(normalizer);
+    if (s->count > 1) return false;
+    return type_is(s->step[0], "Metaspace") ? take_metaspace(l, s->step[0]) : splits_at_spaces(s->step[0]);
+}
+
 /* Reads how texts are split into words. */
 static ls_status take_words(ls_vocab_file *l, const json_t *root)
 {
     const steps   s     = steps_of(json_object_get(root, "pre_tokenizer"), "pretokenizers");
     const json_t *first = s.step[0], *level = s.count == 1 ? s.step[0] : s.count == 2 ? s.step[1] : NULL;
     const bool    byte_level = type_is(level, "ByteLevel"), regex = is_true(level, "use_regex", true);
-    const bool    digits = type_is(first, "Digits") && is_true(first, "individual_digits", false);
-    l->spaced            = s.count == 1 && type_is(first, "WhitespaceSplit");
-    l->wordpiece         = s.count == 1 && type_is(first, "BertPreTokenizer");
-    if (l->spaced || l->wordpiece) return LS_OK;
-    l->chars       = byte_level && s.count == 2 && splits_by(first, "[\\s\\S]") && !regex;
-    l->words       = byte_level && regex && (s.count == 1 || digits);
-    l->rules.split = s.count == 2 && digits ? LS_SPLIT_DIGITS : LS_SPLIT_GPT2;
+    const bool    digits  = type_is(first, "Digits") && is_true(first, "individual_digits", false);
+    const int     longest = s.count == 2 && !regex ? cl100k_digits(first) : 0;
+    l->spaced             = s.count == 1 && type_is(first, "WhitespaceSplit");
+    l->wordpiece          = s.count == 1 && type_is(first, "BertPreTokenizer");
+    l->spaces             = take_spaces(l, root, &s);
+    if (l->spaces) l->rules.split = LS_SPLIT_SPACES;
+    if (l->spaced || l->wordpiece || l->spaces) return LS_OK;
+    l->chars        = byte_level && s.count == 2 && splits_by(first, "[\\s\\S]") && !regex;
+    l->words        = byte_level && (longest || (regex && (s.count == 1 || digits)));
+    l->rules.split  = longest ? LS_SPLIT_CL100K : s.count == 2 && digits ? LS_SPLIT_DIGITS : LS_SPLIT_GPT2;
+    l->rules.digits = (uint8_t)longest;
     LS_CHECK(l->chars || l->words || (byte_level && s.count == 1), LS_ERR_DATA,
-             "%s: pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, BertPreTokenizer, or "
-             "WhitespaceSplit, found %s" LS_HINT "this way to split texts into words is not supported",
+             "%s: pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, Split as Qwen2's or "
+             "Llama 3's and ByteLevel, Metaspace, Split as Gemma's, BertPreTokenizer, or WhitespaceSplit, "
+             "found %s" LS_HINT "this way to split texts into words is not supported",
              l->path, steps_text(&s));
     LS_CHECK(!is_true(level, "add_prefix_space", true), LS_ERR_DATA,
              "%s: pre_tokenizer: expected add_prefix_space false" LS_HINT
@@ -274,18 +341,40 @@ static ls_status take_wordpiece(ls_vocab_file *l, const json_t *model)
     return LS_OK;
 }
 
+/* Checks that the decoder is of the tokenizer's kind. */
+static ls_status check_decoder(const ls_vocab_file *l, const json_t *root)
+{
+    static const char *const spaced[] = {"Replace", "ByteFallback", "Fuse", "Strip", "Metaspace", NULL};
+    static const char *const pieces[] = {"WordPiece", NULL}, *const bytes[] = {"ByteLevel", NULL};
+    const char *const *known = l->spaces ? spaced : l->wordpiece ? pieces : bytes;
+    const steps        s     = steps_of(json_object_get(root, "decoder"), "decoders");
+    bool               good  = s.count <= MAX_STEPS;
+    for (size_t i = 0; i < s.count && good; i++) {
+        size_t k = 0;
+        while (known[k] && !type_is(s.step[i], known[k])) k++;
+        good = known[k];
+    }
+    LS_CHECK(good, LS_ERR_DATA, "%s: decoder: expected %s or null, found %s" LS_HINT "this setting is not supported",
+             l->path, l->spaces ? "Replace, ByteFallback, Fuse, Strip, Metaspace" : known[0], steps_text(&s));
+    return LS_OK;
+}
+
 ls_status ls__settings_read(ls_vocab_file *l, const json_t *root)
 {
-    static const char *const unused[] = {"dropout", "end_of_word_suffix", "byte_fallback", "ignore_merges",
-                                         "continuing_subword_prefix"};
-    const json_t            *decoder = json_object_get(root, "decoder"), *model = json_object_get(root, "model");
+    static const char *const unused[] = {"dropout", "end_of_word_suffix", "continuing_subword_prefix", "byte_fallback",
+                                         "ignore_merges"};
+    const json_t            *model    = json_object_get(root, "model");
     LS_TRY(take_words(l, root));
     LS_TRY(take_normalizer(l, root));
-    if (l->wordpiece) LS_TRY(take_wordpiece(l, model));
-    LS_TRY(check_unused(l, model, "model.", unused, sizeof unused / sizeof *unused - l->wordpiece));
-    const char *expected = l->wordpiece ? "WordPiece" : "ByteLevel";
-    LS_CHECK(!decoder || json_is_null(decoder) || type_is(decoder, expected), LS_ERR_DATA,
-             "%s: decoder: expected %s or null" LS_HINT "this setting is not supported", l->path, expected);
+    LS_TRY(check_decoder(l, root));
+    if (l->wordpiece) return take_wordpiece(l, model);
+    l->rules.whole = (l->words || l->spaces) && is_true(model, "ignore_merges", false);
+    LS_CHECK(!l->spaces || is_true(model, "byte_fallback", false), LS_ERR_DATA,
+             "%s: model.byte_fallback: expected true for a tokenizer of characters, found %s" LS_HINT
+             "this setting is not supported",
+             l->path, ls__json_kind(json_object_get(model, "byte_fallback")));
+    LS_TRY(
+        check_unused(l, model, "model.", unused, sizeof unused / sizeof *unused - (l->words || l->spaces) - l->spaces));
     return LS_OK;
 }
 

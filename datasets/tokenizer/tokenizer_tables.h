@@ -36,21 +36,34 @@ typedef struct ls_merge_slot {
 
 /* How the text between added tokens is split into words. */
 typedef enum ls_split {
-    LS_SPLIT_GPT2,  /* ls__word                                                     */
-    LS_SPLIT_DIGITS /* each digit is a word; the text between digits: ls__word      */
+    LS_SPLIT_GPT2,   /* ls__word                                                 */
+    LS_SPLIT_DIGITS, /* each digit is a word; the text between digits: ls__word  */
+    LS_SPLIT_CL100K, /* ls__word_cl100k                                          */
+    LS_SPLIT_SPACES  /* before spaces, or not at all; tokens are of characters   */
 } ls_split;
+
+/* Whether a space is put before a text between added tokens that does not begin with one. */
+typedef enum ls_prefix { LS_PREFIX_NEVER, LS_PREFIX_FIRST, LS_PREFIX_ALWAYS } ls_prefix;
 
 /* Rules that turn a text into words.  Those of GPT-2 are all 0.  Bytes, so that there is no padding to hash. */
 typedef struct ls_rules {
-    uint8_t split;                 /* ls_split                                                                */
-    uint8_t nfc;                   /* normalizer NFC                                                          */
+    uint8_t split;                 /* ls_split                                                            */
+    uint8_t digits;                /* cl100k: longest number                                              */
+    uint8_t whole;                 /* bpe, "ignore_merges": a word in the vocabulary is that token        */
+    uint8_t nfc;                   /* normalizer NFC                                                      */
     uint8_t clean, chinese, strip; /* normalizer of BERT: clean_text, handle_chinese_chars, strip_accents */
+    uint8_t marks;   /* spaces: a normalizer replaces them, before added tokens are searched late         */
+    uint8_t prepend; /* spaces: this normalizer puts one before each text between added tokens            */
+    uint8_t prefix;  /* spaces: ls_prefix of the pre-tokenizer                                            */
+    uint8_t each;    /* spaces: a word ends before each of them                                           */
+    uint8_t free;    /* spaces: no merge crosses a start of spaces, so that words may end there */
 } ls_rules;
 
-/* Kind wordpiece: the text of a token.  RAW: of an added token that is in the vocabulary of pieces. */
+/* Whether a word or a part of one can be this token.  Kind wordpiece: also the text of the token; RAW: of an added
+ * token that is in the vocabulary of pieces. */
 #define LS_CONTINUES "##" /* before a piece in a file that continues a word */
 typedef enum ls_piece_kind {
-    LS_PIECE_NONE, /* an added token outside of the vocabulary of pieces */
+    LS_PIECE_NONE, /* an added token that is not in the vocabulary, a byte, or a text that cannot occur */
     LS_PIECE_STARTS,
     LS_PIECE_CONTINUES,
     LS_PIECE_RAW,
@@ -106,12 +119,12 @@ struct ls_tokenizer {
     const int32_t       *word;      /* bpe: hash table of the tokens that are the result of merging their own text;
                                   words: of all tokens; wordpiece: of all pieces */
 
-    const uint8_t *piece;         /* wordpiece: ls_piece_kind of each token                      */
+    const uint8_t *piece;         /* (optional) ls_piece_kind of each token                      */
     size_t         longest_piece; /* bytes                                                       */
     uint32_t       max_word;      /* longest word that is split into pieces, characters          */
 
     uint64_t       char_mask; /* slots - 1 of `chars`                                       */
-    const ls_char *chars;     /* chars: hash table of the token of each character           */
+    const ls_char *chars;     /* chars; bpe, spaces: hash table of the token of each character */
     const uint8_t *classes;   /* ls__unicode_classes                                        */
     const uint8_t *flags;     /* ls__unicode_flags                                          */
 

@@ -12,6 +12,7 @@
 
 #include "core/base/format_text.h"
 #include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/tokenizer_normalize.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/unicode/unicode.h"
 
@@ -113,7 +114,7 @@ static ls_status take_added_token(ls_vocab_file *l, const json_t *token)
     LS_TRY(take_flag(l, token, "special", false, &add.special));
     LS_TRY(take_flag(l, token, "normalized", !add.special, &add.late));
     if ((known = json_object_get(l->vocab, text))) {
-        LS_CHECK(l->wordpiece || !ambiguous(text), LS_ERR_DATA,
+        LS_CHECK(l->wordpiece || l->spaces || !ambiguous(text), LS_ERR_DATA,
                  "%s: '%s' is both an added token and the bytes of another token" LS_HINT
                  "the file contradicts itself: download it again",
                  l->path, ls__vocab_show(text));
@@ -123,10 +124,17 @@ static ls_status take_added_token(ls_vocab_file *l, const json_t *token)
                  l->path, ls__vocab_show(text), (long long)json_integer_value(id),
                  (long long)json_integer_value(known));
     } else {
+        const long long expected = (long long)json_object_size(l->vocab) + l->outside++;
         LS_TRY(check_id(l, text, id, true));
+        LS_CHECK(json_integer_value(id) == expected, LS_ERR_DATA,
+                 "%s: the added token '%s' has the id %lld, expected %lld" LS_HINT
+                 "added tokens that are not in the vocabulary have the ids behind it, in their order",
+                 l->path, ls__vocab_show(text), (long long)json_integer_value(id), expected);
         l->written[json_integer_value(id)] = text;
     }
-    add.id = (int32_t)json_integer_value(id);
+    add.id    = (int32_t)json_integer_value(id);
+    add.text  = (const uint8_t *)text;
+    add.bytes = strlen(text);
     LS_CHECK(!l->raw[add.id], LS_ERR_DATA, "%s: the added token '%s' occurs twice", l->path, ls__vocab_show(text));
     l->raw[add.id]    = true;
     l->add[l->adds++] = add;
@@ -255,6 +263,31 @@ static ls_status check_merges(const ls_vocab_file *l)
 
 /* ---- the tokenizer ----------------------------------------------------------------------------------------------- */
 
+/* Returns the byte that a token stands for, as "<0x0A>"; -1: none. */
+static int byte_of(const char *written)
+{
+    unsigned byte;
+    int      end = 0;
+    return strlen(written) == 6 && sscanf(written, "<0x%2X>%n", &byte, &end) == 1 && end == 6 ? (int)byte : -1;
+}
+
+/* Writes the text of a token whose spaces are written as marks. */
+static ls_status spell_spaced(const ls_vocab_file *l, const char *written, uint8_t *out, size_t *bytes)
+{
+    const int byte = byte_of(written);
+    ls_string text = {0};
+    *bytes         = 1;
+    if (byte >= 0) {
+        *out = (uint8_t)byte;
+        return LS_OK;
+    }
+    ls_status status = ls__put_spaces((const uint8_t *)written, strlen(written), false, &text);
+    if (status == LS_OK) memcpy(out, text.data, *bytes = text.bytes);
+    ls_string_free(&text);
+    (void)l;
+    return status;
+}
+
 /* Writes the text of token `id` to `out`; *bytes: its length. */
 static ls_status spell(const ls_vocab_file *l, int64_t id, uint8_t *out, size_t *bytes)
 {
@@ -270,6 +303,7 @@ static ls_status spell(const ls_vocab_file *l, int64_t id, uint8_t *out, size_t 
         out[*bytes - 1] = end ? '\n' : ' ';
         return LS_OK;
     }
+    if (l->spaces) return spell_spaced(l, written, out, bytes);
     if (l->raw[id] || l->wordpiece) {
         const bool   continues = !strncmp(written, LS_CONTINUES, strlen(LS_CONTINUES));
         const size_t skip      = continues && !l->raw[id] ? strlen(LS_CONTINUES) : 0;
@@ -298,14 +332,51 @@ static ls_status spell(const ls_vocab_file *l, int64_t id, uint8_t *out, size_t 
 }
 
 /* Finds the tokens of the bytes; -1: the byte has none. */
-static void find_bytes(const ls_vocab_file *l, int32_t byte[256])
+static ls_status find_bytes(const ls_vocab_file *l, int32_t byte[256])
 {
     for (int b = 0; b < 256; b++) {
-        char written[5] = {0};
-        ls__utf8_put((uint8_t *)written, ls__byte_char(b));
+        char written[8] = {0};
+        if (l->spaces)
+            snprintf(written, sizeof written, "<0x%02X>", b);
+        else
+            ls__utf8_put((uint8_t *)written, ls__byte_char(b));
         const json_t *id = json_object_get(l->vocab, written);
         byte[b]          = id ? (int32_t)json_integer_value(id) : -1;
+        LS_CHECK(id || !l->spaces, LS_ERR_DATA,
+                 "%s: the vocabulary has no token '%s', which model.byte_fallback needs" LS_HINT
+                 "the file is damaged: download it again",
+                 l->path, written);
+        LS_CHECK(id || !l->unknown, LS_ERR_DATA,
+                 "%s: the vocabulary has no token for the byte 0x%02x, and model.unk_token is '%s'" LS_HINT
+                 "byte-level tokenizers need all 256 bytes, or no token for unknown ones",
+                 l->path, b, ls__vocab_show(l->unknown));
     }
+    return LS_OK;
+}
+
+/* Returns which tokens a word, or a part of it, can be. */
+static const uint8_t *word_tokens(const ls_vocab_file *l)
+{
+    uint8_t *kind = ls_arena_alloc(l->memory, (size_t)l->size);
+    for (int64_t id = 0; id < l->size; id++) {
+        const char *written = l->written[id];
+        bool        can     = json_object_get(l->vocab, written) != NULL;
+        if (l->spaces) can = can && byte_of(written) < 0 && !strchr(written, ' ');
+        for (const char *c = written; *c && !l->spaces && l->raw[id]; c++) can = can && *c > ' ' && *c < 0x7F;
+        kind[id] = can ? LS_PIECE_STARTS : LS_PIECE_NONE;
+    }
+    return kind;
+}
+
+/* True if a merge has a space behind another character. */
+static bool merges_cross_spaces(const ls_vocab_file *l)
+{
+    for (int64_t m = 0; m < l->merges; m++) {
+        const char *text = l->written[l->merge[m].result], *mark = text;
+        while (!strncmp(mark, LS_SPACE_MARK, strlen(LS_SPACE_MARK))) mark += strlen(LS_SPACE_MARK);
+        if (strstr(mark, LS_SPACE_MARK)) return true;
+    }
+    return false;
 }
 
 /* Finds a token of kinds words and wordpiece. */
@@ -371,18 +442,14 @@ ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
         parts.max_word = l->max_word;
         LS_TRY(find_word(l, l->unknown, &parts.unknown));
     } else if (!l->chars) {
-        find_bytes(l, byte);
-        for (int b = 0; b < 256; b++) {
-            plain = plain && byte[b] == b;
-            LS_CHECK(byte[b] >= 0 || !l->unknown, LS_ERR_DATA,
-                     "%s: the vocabulary has no token for the byte 0x%02x, and model.unk_token is '%s'" LS_HINT
-                     "byte-level tokenizers need all 256 bytes, or no token for unknown ones",
-                     l->path, b, ls__vocab_show(l->unknown));
-        }
+        LS_TRY(find_bytes(l, byte));
+        for (int b = 0; b < 256; b++) plain = plain && byte[b] == b && !l->spaces;
         parts.kind = plain ? LS_TOKENIZER_BYTES : LS_TOKENIZER_BPE;
         LS_CHECK(!plain || !l->lowercase, LS_ERR_DATA, "%s: normalizer: expected null for a tokenizer of bytes",
                  l->path);
-        LS_CHECK(plain || l->words, LS_ERR_DATA,
+        if (l->rules.whole || l->spaces) parts.piece = word_tokens(l);
+        if (l->spaces) parts.rules.free = !l->rules.whole && !merges_cross_spaces(l);
+        LS_CHECK(plain || l->words || l->spaces, LS_ERR_DATA,
                  "%s: pre_tokenizer: expected ByteLevel with use_regex true" LS_HINT
                  "this way to split texts into words is not supported",
                  l->path);

@@ -14,6 +14,8 @@ typedef struct ls_vocab_file {
     const char  *config_path;        /* tokenizer_config.json; NULL: there is none */
     bool         chars, words;       /* texts are split into characters; into GPT-2's words; none: not at all */
     bool         spaced, line_ends;  /* texts are split at white space; after newlines have become <eos> */
+    bool         spaces;             /* tokens are of characters; a mark stands for a space */
+    bool         metaspace;          /* spaces: the pre-tokenizer replaces them, not the normalizer */
     bool         wordpiece;          /* texts are split at white space and punctuation */
     bool         lowercase;
     uint32_t     max_word; /* wordpiece: longest word that is split, characters */
@@ -30,6 +32,7 @@ typedef struct ls_vocab_file {
     int64_t      merges;
     ls_added    *add;
     int          adds;
+    int          outside; /* added tokens that are not in the vocabulary */
 } ls_vocab_file;
 
 /* Reads and checks the tokens of l->vocab and l->added. */

@@ -44,22 +44,19 @@ static const int32_t *find(const ls_tokenizer *t, const uint8_t *piece, size_t b
     }
 }
 
-void ls__wordpiece_table(ls_tokenizer *t, const uint8_t *piece)
+void ls__wordpiece_table(ls_tokenizer *t)
 {
     uint64_t slots = 64;
     while (slots < 2 * (uint64_t)t->size) slots *= 2;
-    int32_t *word  = ls_arena_alloc(t->arena, slots * sizeof *word);
-    uint8_t *kinds = ls_arena_alloc(t->arena, (size_t)t->size);
-    memcpy(kinds, piece, (size_t)t->size);
+    int32_t *word = ls_arena_alloc(t->arena, slots * sizeof *word);
     for (uint64_t i = 0; i < slots; i++) word[i] = -1;
-    t->piece     = kinds;
     t->word      = word;
     t->word_mask = slots - 1;
     for (int32_t id = 0; id < t->size; id++) {
         size_t bytes;
-        if (piece[id] == LS_PIECE_NONE) continue;
-        const uint8_t *text                                          = piece_of(t, id, &bytes);
-        word[find(t, text, bytes, form[piece[id]].continues) - word] = id;
+        if (t->piece[id] == LS_PIECE_NONE) continue;
+        const uint8_t *text                                             = piece_of(t, id, &bytes);
+        word[find(t, text, bytes, form[t->piece[id]].continues) - word] = id;
         if (bytes > t->longest_piece) t->longest_piece = bytes;
     }
 }

@@ -8,8 +8,8 @@
 /* Longest word that a file may let be split, characters. */
 enum { LS_MAX_PIECED_WORD = 4096 };
 
-/* Builds the table of pieces of a tokenizer that has its tokens; piece[id]: see ls_piece_kind. */
-void ls__wordpiece_table(ls_tokenizer *t, const uint8_t *piece);
+/* Builds the table of pieces of a tokenizer that has its tokens and t->piece. */
+void ls__wordpiece_table(ls_tokenizer *t);
 /* Returns the length of the first word of a non-empty valid text, as BertPreTokenizer splits texts; 0: the text begins
  * with white space of *space bytes. */
 size_t ls__wordpiece_next(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t *space);

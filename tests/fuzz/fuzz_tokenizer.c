@@ -26,7 +26,8 @@ static ls_status encode_in_pieces(const ls_tokenizer *t, const char *text, size_
 /* True if the text of the tokens may differ from the encoded text. */
 static bool may_change(const ls_tokenizer *t)
 {
-    bool loses = t->kind == LS_TOKENIZER_WORDS || t->kind == LS_TOKENIZER_WORDPIECE || t->lowercase || t->beside;
+    bool loses = t->kind == LS_TOKENIZER_WORDS || t->kind == LS_TOKENIZER_WORDPIECE || t->lowercase || t->beside ||
+                 t->rules.nfc || t->rules.split == LS_SPLIT_SPACES;
     for (int b = 0; b < 256; b++) loses |= t->kind == LS_TOKENIZER_BPE && t->byte[b] < 0;
     return loses;
 }

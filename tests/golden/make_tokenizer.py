@@ -13,7 +13,7 @@ import json
 import pathlib
 import sys
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 OUT = pathlib.Path(__file__).parent / "tokenizer"
 END = "<|endoftext|>"
@@ -133,6 +133,65 @@ def learn_added(text):
     return t
 
 
+def cl100k(number):
+    contractions, space = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)", r"\s*[\r\n]+|\s+(?!\S)|\s+"
+    return rf"{contractions}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{number}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{space}"
+
+
+def learn_cl100k(text, number, normalizer, whole):
+    """Qwen2's form and Llama 3's, which takes words of the vocabulary whole, also those that its merges do not give."""
+    t = byte_level(models.BPE())
+    t.normalizer = normalizer
+    split = pre_tokenizers.Split(Regex(cl100k(number)), "isolated")
+    t.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    t.train_from_iterator([text], trainers.BpeTrainer(vocab_size=700, min_frequency=2, initial_alphabet=alphabet, show_progress=False))
+    if whole:
+        file = json.loads(t.to_str())
+        file["model"] |= {"ignore_merges": True, "merges": file["model"]["merges"][:300]}
+        t = Tokenizer.from_str(json.dumps(file))
+        t.add_special_tokens(["<|begin_of_text|>"])
+        first = processors.TemplateProcessing(single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 700)])
+        t.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=True), first])
+    else:
+        t.add_special_tokens([END, "<|im_end|>"])
+        t.add_tokens([AddedToken("e\u0301", normalized=True)])
+    return t
+
+
+def learn_spaced(text, normalizer, split):
+    """The forms of sentencepiece: characters, with bytes for those without a token; merges do not cross spaces."""
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<pad>", "<s>", "</s>", "<unk>"] + [f"<0x{b:02X}>" for b in range(256)]
+    text = text.replace("\0", "")
+    learnt.train_from_iterator(text.split("\n"), trainers.BpeTrainer(vocab_size=700, limit_alphabet=100, special_tokens=special, show_progress=False))
+    file = json.loads(learnt.to_str())
+    vocab, merges = file["model"]["vocab"], file["model"]["merges"]
+    for n in range(2, 5):
+        vocab.setdefault("\u2581" * n, len(vocab))
+        merges.append(["\u2581" * (n - 1), "\u2581"])
+    file["added_tokens"] = []
+    file["model"] |= {"byte_fallback": True, "fuse_unk": True, "unk_token": "<unk>"}
+    t = Tokenizer.from_str(json.dumps(file))
+    t.normalizer, t.pre_tokenizer = normalizer, split
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    t.add_special_tokens(["<s>", "</s>"])
+    t.add_tokens([AddedToken("\u2581\u2581\u2581", normalized=False), AddedToken(" don't", normalized=True, rstrip=True), AddedToken("l'", normalized=True, lstrip=True)])
+    t.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return t
+
+
+def more_forms(text):
+    mark, space = "\u2581", normalizers.Replace(" ", "\u2581")
+    yield "qwen2.json", learn_cl100k(text, r"\p{N}", normalizers.NFC(), False)
+    yield "llama3.json", learn_cl100k(text, r"\p{N}{1,3}", None, True)
+    yield "gemma.json", learn_spaced(text, space, pre_tokenizers.Split(" ", "merged_with_previous"))
+    yield "llama2.json", learn_spaced(text, normalizers.Sequence([normalizers.Prepend(mark), space]), None)
+    yield "mistral.json", learn_spaced(text, None, pre_tokenizers.Metaspace(mark, prepend_scheme="first", split=False))
+    yield "metaspace.json", learn_spaced(text, None, pre_tokenizers.Metaspace(mark, prepend_scheme="always", split=True))
+
+
 def learn_words(text, size, least, lower):
     """The most frequent words, those of one count in the order of their bytes.  Words with a zero byte are not learned."""
     steps = [normalizers.Replace("\n", " <eos> ")] + [normalizers.Lowercase()] * lower
@@ -188,10 +247,11 @@ def write(shakespeare):
     pieces = learn_pieces(shakespeare[:200000] + as_text(raw))
     cased = learn_pieces(shakespeare[:200000] + as_text(raw).replace("\0", ""), clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
     added = learn_added(shakespeare)
+    more = list(more_forms(shakespeare[:300000] + as_text(raw)))
     OUT.mkdir(exist_ok=True)
     for t, name in [(words, "words.json"), (lower, "words-lower.json"), (small_lower, "bpe-lower.json"), (digits, "digits.json"), (added, "added.json")]:
         t.save(str(OUT / name), pretty=False)
-    for t, name in [(pieces, "wordpiece.json"), (cased, "wordpiece-cased.json")]:
+    for t, name in [(pieces, "wordpiece.json"), (cased, "wordpiece-cased.json")] + [(t, name) for name, t in more]:
         t.save(str(OUT / name), pretty=False)
     small.save(str(OUT / "shakespeare.json"), pretty=False)
     special.save(str(OUT / "special.json"), pretty=False)
@@ -202,7 +262,8 @@ def write(shakespeare):
     tokens = tokens_of(small, shakespeare)
     case("shakespeare", count=len(tokens), hash=fnv(tokens))
     files = [("shakespeare.json", small), ("mixed-vocab.json", mixed), ("words.json", words), ("words-lower.json", lower)]
-    for name, t in files + [("bpe-lower.json", small_lower), ("digits.json", digits), ("wordpiece.json", pieces), ("wordpiece-cased.json", cased), ("added.json", added)]:
+    files += [("bpe-lower.json", small_lower), ("digits.json", digits), ("wordpiece.json", pieces), ("wordpiece-cased.json", cased)]
+    for name, t in files + [("added.json", added)] + more:
         for block in range(0, LINES, 1000):
             tokens = tokens_of(t, as_text(b"".join(lines[block : block + 1000])))
             case("block", tokenizer=name, first=block, count=len(tokens), hash=fnv(tokens))

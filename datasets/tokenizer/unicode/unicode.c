@@ -226,3 +226,55 @@ size_t ls__word(const uint8_t *classes, const uint8_t *s, size_t bytes)
     }
     return bytes;
 }
+
+/* Returns the length of the contraction at s, in capitals or small letters, or 0.  U+017F is a small s. */
+static size_t any_contraction(const uint8_t *s, size_t bytes)
+{
+    uint8_t small[3] = {'\''};
+    if (bytes >= 3 && s[1] == 0xC5 && s[2] == 0xBF) return 3;
+    for (size_t i = 1; i < 3 && i < bytes; i++) small[i] = s[i] >= 'A' && s[i] <= 'Z' ? s[i] + ('a' - 'A') : s[i];
+    return contraction(small, bytes < 3 ? bytes : 3);
+}
+
+static bool ends_line(uint32_t code) { return code == '\n' || code == '\r'; }
+
+/* White space: to its last newline; else to the end of the text; else before its last character, if it has several. */
+static size_t word_of_space(const uint8_t *classes, const uint8_t *s, size_t bytes)
+{
+    size_t at = 0, last = 0, lines = 0;
+    for (size_t n; at < bytes; at += n) {
+        uint32_t code;
+        n = ls__utf8_valid_next(s + at, &code);
+        if (classes[code] != LS_UNICODE_SPACE) break;
+        last = at;
+        if (ends_line(code)) lines = at + n;
+    }
+    return lines ? lines : at < bytes && last ? last : at;
+}
+
+size_t ls__word_cl100k(const uint8_t *classes, int digits, const uint8_t *s, size_t bytes)
+{
+    uint32_t code, next = 0;
+    size_t   n = s[0] == '\'' ? any_contraction(s, bytes) : 0;
+    if (n) return n;
+    n                    = ls__utf8_valid_next(s, &code);
+    const size_t then    = n < bytes ? ls__utf8_valid_next(s + n, &next) : 0;
+    const unsigned class = classes[code], after = then ? classes[next] : LS_UNICODE_SPACE;
+    if (class == LS_UNICODE_LETTER) return end_of_class(classes, s, bytes, n, LS_UNICODE_LETTER);
+    if (class == LS_UNICODE_NUMBER) {
+        for (; digits > 1 && n < bytes; digits--) {
+            const size_t one = ls__utf8_valid_next(s + n, &code);
+            if (classes[code] != LS_UNICODE_NUMBER) break;
+            n += one;
+        }
+        return n;
+    }
+    if (!ends_line(code) && after == LS_UNICODE_LETTER)
+        return end_of_class(classes, s, bytes, n + then, LS_UNICODE_LETTER);
+    if (class == LS_UNICODE_OTHER || (code == ' ' && after == LS_UNICODE_OTHER)) {
+        n = end_of_class(classes, s, bytes, n, LS_UNICODE_OTHER);
+        while (n < bytes && ends_line(s[n])) n++;
+        return n;
+    }
+    return word_of_space(classes, s, bytes);
+}

@@ -79,6 +79,11 @@ ls_status ls__utf8_lower(const uint8_t *text, size_t bytes, ls_string *out);
  *     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+                            */
 size_t ls__word(const uint8_t *classes, const uint8_t *text, size_t bytes);
 
+/* The same for the form of cl100k, with `digits` as the longest number:
+ *     (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
+ *     \s+(?!\S)|\s+                                                                                             */
+size_t ls__word_cl100k(const uint8_t *classes, int digits, const uint8_t *text, size_t bytes);
+
 /* GPT-2's printable character for a byte, and the byte that a character stands for (-1: none). */
 uint32_t ls__byte_char(int byte);
 int      ls__char_byte(uint32_t code);

@@ -178,10 +178,25 @@ static void check_long(const golden *g, const ls_tokenizer *t)
     free(text);
 }
 
-enum { SHAKESPEARE, MIXED, SPECIAL, WORDS, WORDS_LOWER, BPE_LOWER, DIGITS, PIECES, CASED, ADDED, TOKENIZERS };
+enum {
+    SHAKESPEARE,
+    MIXED,
+    SPECIAL,
+    WORDS,
+    WORDS_LOWER,
+    BPE_LOWER,
+    DIGITS,
+    PIECES,
+    CASED,
+    ADDED,
+    MORE,
+    TOKENIZERS = MORE + 6
+};
 static const char *const tokenizer_name[] = {
-    "shakespeare.json", "mixed-vocab.json", "special.json",   "words.json",           "words-lower.json",
-    "bpe-lower.json",   "digits.json",      "wordpiece.json", "wordpiece-cased.json", "added.json"};
+    "shakespeare.json",     "mixed-vocab.json", "special.json", "words.json",
+    "words-lower.json",     "bpe-lower.json",   "digits.json",  "wordpiece.json",
+    "wordpiece-cased.json", "added.json",       "qwen2.json",   "llama3.json",
+    "gemma.json",           "llama2.json",      "mistral.json", "metaspace.json"};
 
 static void test_tokens(void **state)
 {

@@ -108,10 +108,8 @@ static const struct {
     {"\"vocab\":{", "\"vocab\":7,\"other\":{", "model.vocab: expected an object, found a number"},
     {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
     {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
-    {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"",
-     "pre_tokenizer: expected ByteLevel, Digits (individual_digits) and ByteLevel, BertPreTokenizer, or "
-     "WhitespaceSplit, found "
-     "Metaspace"},
+    {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Unigram\"",
+     "BertPreTokenizer, or WhitespaceSplit, found Unigram"},
     {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"",
      "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]",
      "found Digits, ByteLevel"},
@@ -121,8 +119,8 @@ static const struct {
     {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{", "or WhitespaceSplit, found null"},
     {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "expected add_prefix_space false"},
     {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
-    {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
-     "normalizer: expected null, Lowercase, or Replace of newlines"},
+    {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFD\"}",
+     "normalizer: expected null, Lowercase, NFC, or Replace of newlines"},
     {"\"normalizer\":null",
      "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\n\"},\"content\":\" <eos> \"}",
      "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
@@ -150,8 +148,8 @@ static const struct {
      "post_processor: expected null, ByteLevel, and one of TemplateProcessing, BertProcessing and "
      "RobertaProcessing, found Other"},
     {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"",
-     "decoder: expected ByteLevel or null"},
-    {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
+     "decoder: expected ByteLevel or null, found WordPiece"},
+    {"\"byte_fallback\":false", "\"byte_fallback\":true", "model.byte_fallback: expected null, found true"},
     {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a number with a fraction"},
     {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"",
      "model.end_of_word_suffix: expected null, found </w>"},
@@ -333,7 +331,7 @@ static void test_wrong_words(void **state)
         {",\"unk_token\":\"<unk>\"", "", "the vocabulary has no token ''"},
         {"\"added_tokens\":[]", "\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\"}]",
          "added_tokens: expected none for a tokenizer of words, found 1"},
-        {" <eos> ", "<eos>", "normalizer: expected null, Lowercase, or Replace of newlines"},
+        {" <eos> ", "<eos>", "normalizer: expected null, Lowercase, NFC, or Replace of newlines"},
         {"\"type\":\"WordLevel\"", "\"type\":\"BPE\"", "model.type: expected WordLevel, found BPE"},
     };
     char          text[1 << 12] = "";
@@ -405,6 +403,59 @@ static void test_wordpiece(void **state)
     ls_tokenizer_free(t);
 }
 
+/* Changes a golden file of sentencepiece's or cl100k's form; it must be refused with this message. */
+static void test_wrong_forms(void **state)
+{
+    static const struct {
+        const char *file, *from, *to, *part;
+    } wrong[] = {
+        {"gemma.json", "\"byte_fallback\":true", "\"byte_fallback\":false",
+         "model.byte_fallback: expected true for a tokenizer of characters, found false"},
+        {"gemma.json", "\"<0x7F>\"", "\"<0x7f>\"",
+         "the vocabulary has no token '<0x7F>', which model.byte_fallback needs"},
+        {"gemma.json", "\"content\":\"\xe2\x96\x81\"}", "\"content\":\"_\"}",
+         "normalizer: expected Replace of ' ' by '\xe2\x96\x81', with or without Prepend, found Replace"},
+        {"gemma.json", "MergedWithPrevious", "Isolated", "WhitespaceSplit, found Split"},
+        {"gemma.json", "\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
+        {"gemma.json", "\"type\":\"Fuse\"", "\"type\":\"CTC\"",
+         "decoder: expected Replace, ByteFallback, Fuse, Strip, Metaspace or null, found Replace, ByteFallback, CTC"},
+        {"llama2.json", "{\"type\":\"Prepend\"",
+         "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},{\"type\":\"Prepend\"",
+         "with or without Prepend, found Prepend, Prepend, Replace"},
+        {"llama2.json", "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[",
+         "\"normalizer\":null,\"other\":{\"x\":[", "WhitespaceSplit, found null"},
+        {"mistral.json", "\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
+         "normalizer: expected null, because Metaspace replaces spaces, found NFC"},
+        {"mistral.json", "\"prepend_scheme\":\"first\"", "\"prepend_scheme\":\"last\"",
+         "WhitespaceSplit, found Metaspace"},
+        {"mistral.json", "\"prepend_scheme\":\"first\"", "\"prepend_scheme\":\"first\",\"add_prefix_space\":false",
+         "WhitespaceSplit, found Metaspace"},
+        {"qwen2.json", "[\\\\r\\\\n]*|", "[\\\\r\\\\n]?|", "WhitespaceSplit, found Split, ByteLevel"},
+        {"qwen2.json", "\"use_regex\":false", "\"use_regex\":true", "WhitespaceSplit, found Split, ByteLevel"},
+        {"qwen2.json", "{\"type\":\"NFC\"}",
+         "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}",
+         "found NFC, Lowercase"},
+        {"qwen2.json",
+         "\"id\":700,\"content\":\"<|endoftext|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+         "\"normalized\":false,\"special\":true},{\"id\":701",
+         "\"id\":701,\"content\":\"<|endoftext|>\"},{\"id\":700",
+         "the added token '<|endoftext|>' has the id 701, expected 700"},
+        {"llama3.json", "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true},",
+         "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]},",
+         "found TemplateProcessing, TemplateProcessing"},
+    };
+    char *text = malloc(1 << 16), path[FILES_PATH];
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(path, sizeof path, "%s/tests/golden/tokenizer/%s", LOCKSTEP_SOURCE, wrong[i].file);
+        text[file_read(path, text, (1 << 16) - 1)] = 0;
+        char *other                                = changed(text, wrong[i].from, wrong[i].to);
+        file_write(at_root("tokenizer.json"), other, strlen(other));
+        check_refused(at_root("tokenizer.json"), wrong[i].part);
+        free(other);
+    }
+    free(text);
+}
+
 static void test_large_token(void **state)
 {
     enum { LARGE = 10 << 20 };
@@ -429,9 +480,10 @@ static void test_large_token(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair), cmocka_unit_test(test_same_tokenizer),
-        cmocka_unit_test(test_empty_template), cmocka_unit_test(test_saved),      cmocka_unit_test(test_large_token),
-        cmocka_unit_test(test_wrong_words),    cmocka_unit_test(test_roles),      cmocka_unit_test(test_wordpiece)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair),
+                                       cmocka_unit_test(test_same_tokenizer), cmocka_unit_test(test_empty_template),
+                                       cmocka_unit_test(test_saved),          cmocka_unit_test(test_large_token),
+                                       cmocka_unit_test(test_wrong_words),    cmocka_unit_test(test_roles),
+                                       cmocka_unit_test(test_wordpiece),      cmocka_unit_test(test_wrong_forms)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -40,7 +40,7 @@ for m in merges:
 end = len(vocab)
 bpe = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab | {END: end}, "merges": merges}
 put("bpe", 0, tokenizer(bpe, level, [(end, END, False, True)]))
-put("bpe-added", 0, tokenizer(bpe | {"merges": [m.split(" ") for m in merges]}, level, [(end, END, False, True), (end + 1, "cat", True, False), (end + 2, "é", False, True), (end + 3, "<|", False, False)]))  # fmt: skip
+put("bpe-added", 0, tokenizer(bpe | {"merges": [m.split(" ") for m in merges]}, level, [(end, END, False, True), (end + 1, "cat", True, False), (end + 2, "日", False, True), (end + 3, "<|", False, False)]))  # fmt: skip
 put("bytes", 0, tokenizer({"type": "BPE", "vocab": {char[b]: b for b in range(256)}, "merges": []}, level, [(256, END, False, True)]))
 letters = {written(c): i for i, c in enumerate("\0\n abcdeh'stÄé12\ufffd")}
 put("chars", 0, tokenizer({"type": "WordLevel", "vocab": letters, "unk_token": "?"}, cutting, [(len(letters), END, False, True)]))
@@ -64,6 +64,28 @@ cls, sep = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"SpecialToken": {"i
 special = {"[CLS]": {"id": "[CLS]", "ids": [1], "tokens": ["[CLS]"]}, "[SEP]": {"id": "[SEP]", "ids": [2], "tokens": ["[SEP]"]}}
 around |= {"decoder": None, "post_processor": {"type": "TemplateProcessing", "single": [cls, a, sep], "pair": [cls, a, sep, b, sep], "special_tokens": special}}
 put("wordpiece", 0, json.dumps(around, ensure_ascii=False, separators=(",", ":")))
+split = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+cut = {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": False}, level | {"use_regex": False}]}
+put("bpe-cl100k", 0, tokenizer(bpe | {"ignore_merges": True, "merges": merges[:-1]}, cut, [(end, END, False, True), (end + 1, "e\u0301", True, False)], {"type": "NFC"}))
+mark = "\u2581"
+chars = [f"<0x{b:02X}>" for b in range(256)] + [mark, "t", "h", "e", "a", "c", mark * 2, "th", "the", mark + "the", mark + "c", "\u00e9", "aa"]
+spaced = {"type": "BPE", "dropout": None, "unk_token": None, "byte_fallback": True, "vocab": {c: i for i, c in enumerate(chars)}}
+spaced |= {"merges": [[mark, mark], ["t", "h"], ["th", "e"], [mark, "the"], [mark, "c"], ["a", "a"]]}
+flags = [(256 + 13, "<|endoftext|>", False, True), (256 + 6, mark * 2, False, False), (256 + 14, " hat", True, False)]
+replace, prepend = {"type": "Replace", "pattern": {"String": " "}, "content": mark}, {"type": "Prepend", "prepend": mark}
+
+
+def characters(cut, normalizer, **more):
+    return json.dumps(json.loads(tokenizer(spaced | more, cut, flags, normalizer)) | {"decoder": None}, ensure_ascii=False, separators=(",", ":"))
+
+
+put("bpe-gemma", 0, characters({"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}, replace))
+put("bpe-llama2", 0, characters(None, {"type": "Sequence", "normalizers": [prepend, replace]}))
+put("bpe-metaspace", 0, characters({"type": "Metaspace", "replacement": mark, "prepend_scheme": "first", "split": False}, None))
+crossing = {"vocab": spaced["vocab"] | {"a" + mark: 269}, "merges": spaced["merges"] + [["a", mark]]}
+flags[2] = (271, " hat", True, False)
+flags[0] = (270, "<|endoftext|>", False, True)
+put("bpe-crossing", 0, characters({"type": "Metaspace", "replacement": mark, "prepend_scheme": "always", "split": True}, None, **crossing))
 put("pair", 1, json.dumps(vocab | {END: end}, ensure_ascii=False).encode() + b"\0" + ("#version: 0.2\n" + "\n".join(merges) + "\n").encode())
 put("pair-without-merges", 1, json.dumps(vocab, ensure_ascii=False))
 put("text", 2, f"it's the cat's  hat, we'll {END} see 12 ½ 日本語 e\u0301\n\n \t{END}")
