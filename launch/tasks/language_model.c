@@ -76,12 +76,12 @@ static ls_status build(ls_run *run)
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
-enum { ACCURACY, PERPLEXITY, BITS_PER_BYTE };
+enum { ACCURACY, PERPLEXITY, BITS_PER_BYTE, WORD_PERPLEXITY };
 
 static const ls_task_metric metrics[] = {
     [ACCURACY]      = {.key = "accuracy", .higher_is_better = true}, /* null in metrics.jsonl */
     [PERPLEXITY]    = {.key       = "perplexity",
-                       .label     = "perplexity",
+                       .label     = "perplexity per token",
                        .console   = "perplexity %-8.3f",
                        .result    = "%.3f",
                        .chart     = "Perplexity on held-out text",
@@ -92,6 +92,8 @@ static const ls_task_metric metrics[] = {
                        .result  = "%.4f",
                        .figure  = "%.3f",
                        .chart   = "Bits per byte on held-out text"},
+    /* Of a tokenizer of words, whose tokens are words and ends of lines. */
+    [WORD_PERPLEXITY] = {.key = "word_perplexity", .label = "perplexity per word", .result = "%.3f"},
     {0},
 };
 
@@ -100,6 +102,8 @@ static void score(const ls_run *run, const ls_dataset_info *split, const ls_scor
     (void)run;
     (void)sums;
     scores->metric[PERPLEXITY] = exp(scores->loss);
+    if (split->tokenizer && !strcmp(split->tokenizer, ls_tokenizer_kind_text(LS_TOKENIZER_WORDS)))
+        scores->metric[WORD_PERPLEXITY] = scores->metric[PERPLEXITY];
     if (split->bytes)
         scores->metric[BITS_PER_BYTE] = scores->loss / log(2) * (double)split->tokens / (double)split->bytes;
 }

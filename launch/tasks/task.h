@@ -27,7 +27,7 @@ typedef struct ls_dataset_card {
 typedef struct ls_task_metric {
     const char *key;      /* name in metrics.jsonl: "bits_per_byte"                                            */
     const char *label;    /* name on stdout and in the report: "bits per byte"; NULL: in metrics.jsonl only    */
-    const char *console;  /* format of the line after an evaluation: "bits/byte %.3f"                          */
+    const char *console;  /* format of the line after an evaluation: "bits/byte %.3f"; NULL: not in that line   */
     const char *result;   /* format on stdout: "%.4f"                                                          */
     const char *figure;   /* format of a figure in the report; NULL: as `result`                               */
     double      scale;    /* factor before printing; 0: 1; 100 for percentages                                 */

@@ -67,7 +67,7 @@ void ls_scores_console(const ls_task *task, const ls_scores *scores, char *text,
     for (int i = 0; i < ls_task_metrics(task); i++) {
         const ls_task_metric *m    = &task->metric[i];
         size_t                used = strlen(text);
-        if (!m->label || isnan(scores->metric[i]) || used + 2 > bytes) continue;
+        if (!m->console || isnan(scores->metric[i]) || used + 2 > bytes) continue;
         if (used) text[used++] = ' ';
         snprintf(text + used, bytes - used, m->console, scaled(m, scores->metric[i]));
     }

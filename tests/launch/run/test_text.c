@@ -47,7 +47,8 @@ static void other_commands_read_text(void **state)
     assert_int_equal(run("eval reference"), 0);
     one = strdup(text_of("out"));
     assert_non_null(strstr(one, "valid loss"));
-    assert_non_null(strstr(one, "perplexity"));
+    assert_non_null(strstr(one, "perplexity per token"));
+    assert_null(strstr(one, "per word"));
     assert_non_null(strstr(one, "bits per byte"));
     assert_non_null(strstr(one, "tokens         288"));
     assert_null(strstr(one, "accuracy"));
@@ -65,6 +66,13 @@ static void other_commands_read_text(void **state)
     assert_non_null(strstr(text_of("out"), "167 + 18 windows of 16 tokens, a vocabulary of 21"));
     assert_int_equal(run("bench step ./tiny.yaml data.path=words --steps 2"), 0);
     assert_non_null(strstr(text_of("out"), "tokens "));
+    assert_int_equal(system("tr ' ' '\\n' <words.txt >lines.txt"), 0);
+    assert_int_equal(run("data import text lines.txt by-word --tokenizer words"), 0);
+    assert_int_equal(run("train lstm-words data.path=by-word model.options.hidden=8 model.options.context=4 "
+                         "train.batch=4 train.epochs=0 train.max_steps=2 eval.batch=2 run.dir=of-words",
+                         .ranks = 2),
+                     0);
+    assert_non_null(strstr(text_of("out"), "perplexity per word "));
     assert_int_equal(run("ckpt ls reference"), 0);
     assert_int_equal(run("predict reference words.txt"), 2);
     assert_non_null(strstr(text_of("err"), "lockstep generate"));
