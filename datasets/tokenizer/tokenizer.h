@@ -9,11 +9,11 @@
  *     ... tokens.id[0 .. tokens.count) ...
  *     end: ls_tokens_free(&tokens), ls_tokenizer_free(t);
  *
- * Kinds: bytes (256 tokens and <|endoftext|>), chars (one token for each character of the training text), bpe (byte-
- * pair encoding of bytes as GPT-2's, or of characters as sentencepiece's; Sennrich et al. 2016), words (separated by
- * white space; <unk> stands for unknown words, and each newline character becomes <eos>), and wordpiece (BERT's;
- * only loaded).   The files are those of Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of
- * all kinds, and gives the same tokens.
+ * Kinds: bytes (256 tokens and <|endoftext|>), chars (one token for each character of the training text), bpe
+ * (byte-pair encoding of bytes as GPT-2's, or of characters as sentencepiece's; Sennrich et al. 2016), words (separated
+ * by white space; <unk> stands for unknown words, and each newline character becomes <eos>), and wordpiece (BERT's;
+ * only loaded).  The files are those of Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of all
+ * kinds, and gives the same tokens.
  *
  * A tokenizer is immutable: any number of threads may use it at once.
  */

@@ -6,6 +6,8 @@
 #include "datasets/tokenizer/tokenizer_encode.h"
 
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/tokenizer_bpe.h"
@@ -20,9 +22,13 @@
 /* Returns the longest added token of one pass (late or not) at the start of a text, or NULL. */
 static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late)
 {
-    for (int i = t->add_first[text[0]]; i < t->add_first[text[0] + 1]; i++) {
-        const ls_added *add = &t->add[i];
-        if (add->late == late && add->bytes <= bytes && memcmp(text, add->text, add->bytes) == 0) return add;
+    for (int i = t->length_first[text[0]]; i < t->length_first[text[0] + 1]; i++) {
+        const size_t n = t->add_length[i];
+        if (n > bytes) continue;
+        for (uint64_t at = XXH3_64bits_withSeed(text, n, late); t->add_slot[at & t->add_mask] >= 0; at++) {
+            const ls_added *add = &t->add[t->add_slot[at & t->add_mask]];
+            if (add->late == late && add->bytes == n && memcmp(text, add->text, n) == 0) return add;
+        }
     }
     return NULL;
 }

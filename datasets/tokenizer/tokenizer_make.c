@@ -55,6 +55,30 @@ static ls_status set_added_text(const ls_tokenizer *t, const char *path, ls_adde
     return status;
 }
 
+/* Builds the tables by which an added token is found: by its hash, for each length of those with its first byte. */
+static void set_added_tables(ls_tokenizer *t)
+{
+    uint64_t slots = 16;
+    while (slots < 2 * (uint64_t)t->added + 2) slots *= 2;
+    int32_t *slot   = ls_arena_alloc(t->arena, slots * sizeof *slot);
+    size_t  *length = ls_arena_alloc(t->arena, ((size_t)t->added + 1) * sizeof *length);
+    int      n      = 0;
+    for (uint64_t i = 0; i < slots; i++) slot[i] = -1;
+    for (int i = 0; i < t->added; i++) {
+        const ls_added *add = &t->add[i];
+        uint64_t        at  = XXH3_64bits_withSeed(add->text, add->bytes, add->late);
+        while (slot[at & (slots - 1)] >= 0) at++;
+        slot[at & (slots - 1)] = i;
+        if (i && add[-1].text[0] == add->text[0] && add[-1].bytes == add->bytes) continue;
+        length[n++] = add->bytes;
+        t->length_first[add->text[0] + 1]++;
+    }
+    for (int b = 0; b < 256; b++) t->length_first[b + 1] += t->length_first[b];
+    t->add_slot   = slot;
+    t->add_mask   = slots - 1;
+    t->add_length = length;
+}
+
 static ls_status set_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
 {
     ls_added *add = copy(t->arena, parts->add, (size_t)parts->added * sizeof *add);
@@ -73,6 +97,7 @@ static ls_status set_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
         if (bytes == strlen(LS_END_TEXT) && memcmp(text, LS_END_TEXT, bytes) == 0) t->end = add[i].id;
     }
     for (int b = 0; b < 256; b++) t->add_first[b + 1] += t->add_first[b];
+    set_added_tables(t);
     return LS_OK;
 }
 

@@ -30,7 +30,7 @@ static bool text_is(const json_t *j, const char *text)
 static bool is_true(const json_t *j, const char *key, bool fallback)
 {
     const json_t *value = json_object_get(j, key);
-    return value ? json_is_true(value) : fallback;
+    return value && !json_is_null(value) ? json_is_true(value) : fallback;
 }
 
 enum { MAX_STEPS = 4 };

@@ -11,7 +11,7 @@
 #define LS_UNKNOWN_WORD "<unk>"
 #define LS_END_WORD "<eos>"
 
-enum { LS_MAX_ADDED = 4096, LS_MAX_VOCABULARY = 1 << 24 };
+enum { LS_MAX_ADDED = 1 << 16, LS_MAX_VOCABULARY = 1 << 24 };
 
 /* An added token, which is searched in the text before words and bytes. */
 typedef struct ls_added {
@@ -106,9 +106,14 @@ struct ls_tokenizer {
     int             added;
     const ls_added *add;            /* sorted by first byte, then longest first              */
     int             add_first[257]; /* those with first byte b: add_first[b] .. add_first[b + 1] */
-    size_t          add_longest;    /* longest added token, bytes                            */
-    bool            late;           /* any added token is late                               */
-    bool            beside;         /* the characters beside some added token matter         */
+    uint64_t        add_mask;       /* slots - 1 of `add_slot`                               */
+    const int32_t  *add_slot;       /* hash table of the indices in `add`; -1: empty         */
+    const size_t   *add_length;     /* different lengths of the added tokens, bytes: those with first byte b, longest
+                                       first, are add_length[length_first[b] .. length_first[b + 1])              */
+    int             length_first[257];
+    size_t          add_longest; /* longest added token, bytes                            */
+    bool            late;        /* any added token is late                               */
+    bool            beside;      /* the characters beside some added token matter         */
 
     int64_t              merges;
     const ls_merge      *merge;
