@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Cross entropy of a linear layer without its logits.
- *      x: B x ... x C   w: V x C   target t: B x ... of int32   ->  loss: B   weight: B
+ *      x: B x ... x C   w: V x C   target t: B x ... of int32   b: V or none   ->  loss: B   weight: B
  *
- * Forward     z = x w^T,  loss = cross entropy of z (core/ops/cross_entropy.c)
- * Backward    dz = (softmax(z) - onehot(t)) dloss,  dx = dz w,  dw = dz^T x
+ * Forward     z = x w^T + b,  loss = cross entropy of z, or with a cap of z' = cap tanh(z / cap) (cross_entropy.c)
+ * Backward    dz = (softmax(z) - onehot(t)) dloss, with a cap times 1 - (z' / cap)^2
+ *             dx = dz w,  dw = dz^T x,  db = sum of dz over the positions
  *
  * The logits z exist for one block of positions at a time.  Backward computes the logits of a block, replaces them by
  * dz in place and multiplies twice.  These logits are all that the loss needs, so in a training step backward computes
  * the loss as well and forward is skipped: three matrix products instead of four (Hsu 2024, "Liger kernel", recomputes
  * in blocks as well).  In a bfloat16 graph the logits and dz are bfloat16.
  *
- * dw is summed as a binary tree over shards; core/ops/linear_cross_entropy_blocks.h has a diagram of the blocks and of
- * their memory.
+ * dw and db are summed as binary trees over shards; core/ops/linear_cross_entropy_blocks.h has a diagram of the blocks
+ * and of their memory.
  */
 #include <omp.h>
 
@@ -23,10 +24,12 @@
 #include "core/ops/linear_cross_entropy_blocks.h"
 #include "core/ops/nll.h"
 
+enum { B = 3 }; /* index of the bias among the inputs */
+
 static ls_status infer(ls_node *n)
 {
     const ls_linear_cross_entropy_args *a = n->args;
-    const ls_tensor                    *x = n->in[0], *w = n->in[1], *t = n->in[2];
+    const ls_tensor                    *x = n->in[0], *w = n->in[1], *t = n->in[2], *b = n->in[B];
     LS_TRY(ls__expect_samples(n, 0));
     LS_TRY(ls__expect_param(n, 1, 2));
     LS_NODE_CHECK(n, x->rank >= 1 && ls__cols(x) == w->dim[1],
@@ -42,6 +45,12 @@ static ls_status infer(ls_node *n)
                   x->name, ls__shape(x), t->name, ls__shape(t));
     LS_NODE_CHECK(n, a->label_smoothing >= 0 && a->label_smoothing < 1,
                   "label_smoothing is %g, expected 0 <= label_smoothing < 1", (double)a->label_smoothing);
+    LS_NODE_CHECK(n, a->cap >= 0 && a->cap < INFINITY, "cap is %g, expected at least 0", (double)a->cap);
+    if (b) {
+        LS_TRY(ls__expect_param(n, B, 1));
+        LS_NODE_CHECK(n, b->dim[0] == w->dim[0], "the bias '%s' is %s, expected length %lld", b->name, ls__shape(b),
+                      (long long)w->dim[0]);
+    }
     ls_tensor *loss = ls__out(n, 0, LS_F32, true, 0, NULL);
     loss->weight    = ls__out(n, 1, LS_F32, true, 0, NULL);
     return LS_OK;
@@ -63,7 +72,9 @@ static ls_lce_shape shape_of(const ls_node *n, int64_t rows, int64_t shard_rows,
                           .positions       = rows * lead,
                           .shard_positions = shard_rows * lead,
                           .shards          = shards,
-                          .narrow          = n->in[0]->type == LS_BF16};
+                          .narrow          = n->in[0]->type == LS_BF16,
+                          .capped          = ((const ls_linear_cross_entropy_args *)n->args)->cap > 0,
+                          .biased          = n->in[B] != NULL};
 }
 
 static ls_lce_shape call_shape(const ls_call *c) { return shape_of(c->node, c->rows, c->shard_rows, c->shards); }
@@ -129,36 +140,52 @@ static void compute_logits(const ls_call *c, ls_array logits, int64_t first, int
                                                      .w_col  = channels,
                                                      .y      = logits.data,
                                                      .y_row  = v,
+                                                     .bias   = c->x[B],
                                                      .type   = ls__x(c, 1).type,
                                                      .y_type = logits.type});
 }
 
-/* Reads the logits of one position, tile by tile, into z, which is the place of the logits if they are float32. */
-static ls_nll read_logits(float e, int64_t v, ls_array logits, int64_t at, float *z, int32_t t)
+/* Reads the logits of one position, tile by tile, into z, which is the place of the logits if they are float32 without
+ * a cap, and caps them. */
+static ls_nll read_logits(float e, int64_t v, ls_array logits, int64_t at, float cap, float *z, int32_t t)
 {
     float most = -INFINITY;
-    if (logits.type == LS_F32) return ls__nll_terms(e, v, z, t);
+    if (logits.type == LS_F32 && cap == 0) return ls__nll_terms(e, v, z, t);
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         const int64_t n = ls__min(v - first, LS_ROWS_TILE);
-        ls__read(logits, at + first, n, z + first);
+        const float  *x = ls__read(logits, at + first, n, z + first);
+        float        *y = z + first;
+        if (cap > 0) V_MAP(n, V_PUT(y, cap * v_tanh(V_GET(x) * (1 / cap))));
         most = fmaxf(most, ls__vmax(n, z + first));
     }
     return (ls_nll){.max = most, .mean = e > 0 ? ls__vsum(v, z) / (float)v : 0, .target = t < 0 || t >= v ? NAN : z[t]};
 }
 
+/* Writes n values dz of capped logits, from `at` on, over the logits before the cap; dz is changed. */
+static void write_capped(int64_t n, float cap, float *dz, ls_array logits, int64_t at)
+{
+    float        wide[LS_ROWS_TILE];
+    const float *x = ls__read(logits, at, n, wide);
+    V_MAP(n, const vf t = v_tanh(V_GET(x) * (1 / cap)); V_PUT(dz, V_GET(dz) * (1.0f - t * t)));
+    if (logits.type == LS_F32)
+        memcpy((float *)logits.data + at, dz, (size_t)n * sizeof *dz);
+    else
+        ls__write_end(logits, at, n, dz);
+}
+
 /* Returns the loss of the position whose logits begin at `at`.  If `dloss` is not NULL, replaces them by dz.  row: V
- * floats of workspace if the logits are bfloat16. */
+ * floats of workspace if the logits are bfloat16 or capped. */
 static float position_loss(const ls_call *c, int64_t v, ls_array logits, int64_t at, float *row, int32_t t,
                            const float *dloss)
 {
     const ls_linear_cross_entropy_args *a = c->args;
     const float                         e = c->training ? a->label_smoothing : 0;
-    float                              *z = ls__write_begin(logits, at, v, row, false), sum = 0;
+    float                              *z = a->cap > 0 ? row : ls__write_begin(logits, at, v, row, false), sum = 0;
     if (ignored(a, t)) {
         if (dloss) memset(ls__from(logits, at).data, 0, (size_t)v * ls__dtype_bytes(logits.type));
         return 0;
     }
-    const ls_nll terms = read_logits(e, v, logits, at, z, t);
+    const ls_nll terms = read_logits(e, v, logits, at, a->cap, z, t);
     if (!dloss) return ls__nll_loss(e, &terms, ls__row_exp_sum(v, z, terms.max));
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = ls__min(v - first, LS_ROWS_TILE);
@@ -168,7 +195,10 @@ static float position_loss(const ls_call *c, int64_t v, ls_array logits, int64_t
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = ls__min(v - first, LS_ROWS_TILE);
         ls__nll_gradient(e, v, first, n, t, 1 / sum, *dloss, z + first);
-        ls__write_end(logits, at + first, n, z + first);
+        if (a->cap > 0)
+            write_capped(n, a->cap, z + first, logits, at + first);
+        else
+            ls__write_end(logits, at + first, n, z + first);
     }
     return ls__nll_loss(e, &terms, sum);
 }
@@ -227,6 +257,30 @@ static void block_dz(const ls_call *c, const ls_lce_memory *m, ls_array logits, 
     if (!count) return;
     compute_logits(c, logits, first, count, v, channels);
     block_loss(c, m, logits, first, count, v, true);
+}
+
+/* Adds dz of positions [first, first + count) to the partial sums of db of their shards, in order.  dz of an ignored
+ * position is 0. */
+static void block_db(const ls_call *c, const ls_lce_memory *m, ls_array dz, int64_t first, int64_t count)
+{
+    enum { COLUMNS = 512 };
+    const int64_t  v = c->node->in[1]->dim[0], lead = ls__rows(c->node->in[0]), tiles = ls__ceil_div(v, COLUMNS);
+    const int32_t *t = c->x[2];
+    if (!c->dx[B]) return;
+#pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
+    for (int64_t k = 0; k < tiles; k++) {
+        const int64_t column = k * COLUMNS, n = ls__min(COLUMNS, v - column);
+        for (int s = 0; s < c->shards; s++) {
+            const int64_t from = ls__max(first, c->bound[s] * lead),
+                          to   = ls__min(first + count, c->bound[s + 1] * lead);
+            float *sum         = (float *)c->scratch + m->bias_sums + s * v + column;
+            for (int64_t p = from; p < to; p++) {
+                float        wide[COLUMNS];
+                const float *x = ls__read(dz, (p - first) * v + column, n, wide);
+                if (!ignored(c->args, t[p])) V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(x)));
+            }
+        }
+    }
 }
 
 /* Computes dx = dz w of positions [first, first + count).  dx may lie over x, so it follows the last use of these
@@ -292,6 +346,7 @@ static void leaf_gradient(const ls_call *c, const ls_lce_memory *m, int shard, i
         block_dz(c, m, dz, from, here);
         block_dw(c, dz, from, leaf, bound, here, 0, dw.rows_in_gradients, dw.in_gradients, adds);
         block_dw(c, dz, from, leaf, bound, here, dw.rows_in_gradients, v - dw.rows_in_gradients, dw.in_workspace, adds);
+        block_db(c, m, dz, from, here);
         block_dx(c, dz, from, here);
     }
 }
@@ -350,13 +405,18 @@ static void backward(const ls_call *c)
     const ls_lce_shape  s         = call_shape(c);
     const int64_t       block     = ls__lce_block_positions(&s);
     const ls_lce_memory m         = call_memory(c, true);
+    float              *db        = (float *)c->scratch + m.bias_sums;
+    const int64_t       v         = s.vocabulary;
+    for (int64_t i = 0; c->dx[B] && i < c->shards * v; i++) db[i] = 0;
     if (c->dx[1])
         for (int k = 0; k < c->groups; k++) group_gradient(c, &m, k);
     for (int64_t first = 0; !c->dx[1] && first < positions; first += block) {
         const int64_t count = ls__min(block, positions - first);
         block_dz(c, &m, logits_of(c, &m), first, count);
+        block_db(c, &m, logits_of(c, &m), first, count);
         block_dx(c, logits_of(c, &m), first, count);
     }
+    if (c->dx[B]) ls__fold(c, B, v, db);
     write_loss(c, c->scratch);
 }
 
@@ -368,16 +428,18 @@ static double flops(const ls_node *n)
 LS_OP(linear_cross_entropy) = {
     .name                     = "linear_cross_entropy",
     .args_bytes               = sizeof(ls_linear_cross_entropy_args),
-    .ins                      = 3,
+    .ins                      = 4,
     .outs                     = 2,
-    .saves                    = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_IN(2),
+    .optional                 = 1u << B,
+    .saves                    = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_IN(2) | LS_SAVES_IN(B),
     .no_grad                  = 1u << 2,
     .narrow                   = 1u << 0 | 1u << 1,
     .over_input               = true,
     .loss_in_backward         = true,
     .fields                   = LS_FIELDS(LS_FIELD(FLOAT, ls_linear_cross_entropy_args, label_smoothing),
                                           LS_FIELD(BOOL, ls_linear_cross_entropy_args, ignore),
-                                          LS_FIELD(INT, ls_linear_cross_entropy_args, ignore_index)),
+                                          LS_FIELD(INT, ls_linear_cross_entropy_args, ignore_index),
+                                          LS_FIELD(FLOAT, ls_linear_cross_entropy_args, cap)),
     .infer                    = infer,
     .forward                  = {[LS_CPU] = forward},
     .backward                 = {[LS_CPU] = backward},

@@ -91,6 +91,8 @@ ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, int threads, 
         m.workspace += whole_lines((s->vocabulary - rows) * s->channels);
     }
     m.rows = m.workspace;
-    if (s->narrow) m.workspace += (size_t)threads * whole_lines(s->vocabulary);
+    if (s->narrow || s->capped) m.workspace += (size_t)threads * whole_lines(s->vocabulary);
+    m.bias_sums = m.workspace;
+    if (s->biased && backward) m.workspace += whole_lines(s->shards * s->vocabulary);
     return m;
 }

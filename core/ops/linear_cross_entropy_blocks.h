@@ -18,7 +18,8 @@
  * gradients that later instructions write first.  The logits block and then rows of the partial sums are placed there
  * as far as it reaches, all else in the workspace:
  *
- *      workspace     | losses | shard bounds | (logits block) | other rows of partial sum 1 | ... of 2 | ... | (rows) |
+ *      workspace     | losses | shard bounds | (logits block) | other rows of partial sum 1 | ... of 2 | ...
+ *                    | (rows) | (db) |
  *      gradients     | (logits block) | first rows of partial sum 1 | ... of 2 | ... |
  */
 #ifndef LS_CORE_OPS_LINEAR_CROSS_ENTROPY_BLOCKS_H
@@ -34,6 +35,8 @@ typedef struct ls_lce_shape {
     int64_t positions, shard_positions; /* of the call; of one shard         */
     int     shards;                     /* of the call                       */
     bool    narrow;                     /* logits are bfloat16               */
+    bool    capped;                     /* logits are capped                 */
+    bool    biased;                     /* logits have a bias                */
 } ls_lce_shape;
 
 /* Memory of a call.  Offsets and sizes are in floats, from the start of the workspace or of the gradient memory.  The
@@ -47,7 +50,8 @@ typedef struct ls_lce_memory {
         int64_t rows_in_gradients;          /* the first rows; the others lie in the workspace    */
         size_t  in_gradients, in_workspace; /* of the first row at each place                     */
     } partial[LS_LCE_PARTIALS];
-    size_t rows;      /* one row of V float32 logits for each thread, if logits are bfloat16 */
+    size_t rows;      /* one row of V float32 logits for each thread, if logits are bfloat16 or capped */
+    size_t bias_sums; /* partial sums of db, V for each shard                                  */
     size_t workspace; /* size of the workspace                                               */
 } ls_lce_memory;
 

@@ -457,15 +457,16 @@ typedef struct ls_cross_entropy_args {
 } ls_cross_entropy_args;
 #define ls_cross_entropy(...) LS_APPLY(cross_entropy, ls_cross_entropy_args, __VA_ARGS__)
 
-/* loss = ls_cross_entropy of the logits x w^T                      x: B x ... x C   w: V x C   target: B x ... of int32
- *                                                                  loss: B
+/* loss = ls_cross_entropy of the logits x w^T + b                  x: B x ... x C   w: V x C   target: B x ... of int32
+ *                                                                  b: V or NULL: 0   loss: B
  * For a large V: logits exist for some positions at a time.  Backward computes the loss as well, so a training step
  * takes three matrix products. */
 typedef struct ls_linear_cross_entropy_args {
-    ls_tensor *x, *w, *target;
+    ls_tensor *x, *w, *target, *b;
     float      label_smoothing; /* in training */
     bool       ignore;          /* positions with the target ignore_index do not count */
     int        ignore_index;
+    float      cap; /* logits z become cap tanh(z / cap), as in Gemma 2; 0: no cap */
 } ls_linear_cross_entropy_args;
 #define ls_linear_cross_entropy(...) LS_APPLY(linear_cross_entropy, ls_linear_cross_entropy_args, __VA_ARGS__)
 

@@ -123,8 +123,9 @@ def cross_entropy(logits, target, other=None, share=None, label_smoothing=0.0, i
     return loss.reshape(loss.shape[0], -1).sum(1)
 
 
-def linear_cross_entropy(x, w, target, **a):
-    return cross_entropy(F.linear(x, w), target, **a)
+def linear_cross_entropy(x, w, target, b=None, cap=0, **a):
+    logits = F.linear(x, w, b)
+    return cross_entropy(cap * torch.tanh(logits / cap) if cap else logits, target, **a)
 
 
 def pool_stride(a, kernel):
@@ -365,7 +366,10 @@ OPS = {
         ([x(3, 4, 7), param(9, 7), index(9, 3, 4)], {}),
         ([x(5, 6), param(10, 6), index(10, 5)], dict(label_smoothing=0.1)),
         ([x(4, 3, 6), param(11, 6), index(11, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
-        ([x(4, 3, 6), param(11, 6), index(11, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
+        ([x(4, 3, 6), param(11, 6), index(11, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2)),
+        ([x(4, 3, 6), param(11, 6), index(11, 4, 3, ignore=-100), param(11)], dict(ignore=1, ignore_index=-100)),
+        ([x(4, 3, 6), param(11, 6), index(11, 4, 3), absent], dict(cap=1.5)),
+        ([x(5, 6), param(10, 6), index(10, 5), param(10)], dict(label_smoothing=0.1, cap=1))),
     "mse": (lambda x, t: ((x - t) ** 2).reshape(x.shape[0], -1).sum(1), ([x(3, 7), target(3, 7)], {}), ([x(2, 3, 5), target(2, 3, 5)], {})),
     "embedding": (lambda x, w: F.embedding(x, w),
         ([index(5, 3), param(5, 7)], {}), ([index(9, 2, 11), param(9, 4)], {}), ([index(3, 2, 2, 5), param(3, 1)], {})),

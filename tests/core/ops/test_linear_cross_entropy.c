@@ -15,6 +15,8 @@ static void reference(const check_ref *r)
             for (int64_t i = 0; i < v; i++) {
                 z[i] = 0;
                 for (int64_t k = 0; k < channels; k++) z[i] += r->x[0][p * channels + k] * r->x[1][i * channels + k];
+                if (r->x[3]) z[i] += r->x[3][i];
+                if (a->cap > 0) z[i] = (double)a->cap * tanh(z[i] / (double)a->cap);
             }
             for (int64_t i = 0; i < v; i++) sum += exp(z[i] - z[0]), all += z[i] - z[0];
             r->y[0][b] += log(sum) - (1 - e) * (z[t] - z[0]) - e / (double)v * all;
@@ -37,51 +39,73 @@ static void reference(const check_ref *r)
         .dims = {__VA_ARGS__}, .type = LS_I32, .high = (v)                                                             \
     }
 
-CHECK_OP(linear_cross_entropy, reference, {.in = {X(3), W(1, 3), TARGET(1, 0)}, .scalar = true},
-         {.in = {X(5), W(10, 5), TARGET(10, 0)}, .scalar = true},
-         {.in = {X(7, 33), W(19, 33), TARGET(19, 7)}, .scalar = true},
-         {.in     = {X(3, 5, 7), W(33, 7), TARGET(33, 3, 5)},
-          .scalar = true,
-          .args   = &(ls_linear_cross_entropy_args){.ignore = true, .ignore_index = 2}},
-         {.in     = {X(7, 3), W(33, 3), TARGET(33, 7)},
-          .scalar = true,
-          .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.1f, .ignore = true, .ignore_index = 5}},
-         {.in     = {X(2, 2), W(1031, 2), TARGET(1031, 2)},
-          .scalar = true,
-          .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}},
-         {.in        = {X(5), W(9, 5), TARGET(9, 0)},
-          .scalar    = true,
-          .inference = true,
-          .args      = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}})
+#define BIAS(v)                                                                                                        \
+    {                                                                                                                  \
+        .dims = {v}, .param = true                                                                                     \
+    }
+#define NO_BIAS                                                                                                        \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
+    }
+
+CHECK_OP(
+    linear_cross_entropy, reference, {.in = {X(3), W(1, 3), TARGET(1, 0), NO_BIAS}, .scalar = true},
+    {.in = {X(5), W(10, 5), TARGET(10, 0), NO_BIAS}, .scalar = true},
+    {.in = {X(7, 33), W(19, 33), TARGET(19, 7), NO_BIAS}, .scalar = true},
+    {.in     = {X(3, 5, 7), W(33, 7), TARGET(33, 3, 5), NO_BIAS},
+     .scalar = true,
+     .args   = &(ls_linear_cross_entropy_args){.ignore = true, .ignore_index = 2}},
+    {.in     = {X(7, 3), W(33, 3), TARGET(33, 7), NO_BIAS},
+     .scalar = true,
+     .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.1f, .ignore = true, .ignore_index = 5}},
+    {.in     = {X(2, 2), W(1031, 2), TARGET(1031, 2), NO_BIAS},
+     .scalar = true,
+     .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}},
+    {.in        = {X(5), W(9, 5), TARGET(9, 0), NO_BIAS},
+     .scalar    = true,
+     .inference = true,
+     .args      = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}},
+    {.in = {X(3, 7), W(19, 7), TARGET(19, 3), BIAS(19)}, .scalar = true},
+    {.in     = {X(7, 3), W(33, 3), TARGET(33, 7), BIAS(33)},
+     .scalar = true,
+     .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.1f, .ignore = true, .ignore_index = 5, .cap = 2}},
+    {.in     = {X(2, 2), W(1031, 2), TARGET(1031, 2), NO_BIAS},
+     .scalar = true,
+     .args   = &(ls_linear_cross_entropy_args){.cap = 0.8f}})
 
 typedef struct result {
-    float loss[32], weight[32], *dx, *dw;
+    float loss[32], weight[32], *dx, *dw, *db;
 } result;
 
 /* Runs backward for `rows` samples of T x C in 8 shards, in groups of `width` shards, and adds the groups' dw as a
- * binary tree.  With gradient memory (`gradient_bytes` bytes), dx is written over x. */
-static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads, size_t gradient_bytes)
+ * binary tree.  With gradient memory (`gradient_bytes` bytes), dx is written over x.  more_args: with a bias and a cap.
+ */
+static result run(int64_t rows, int64_t T, int64_t C, int64_t V, bool more_args, int width, int threads,
+                  size_t gradient_bytes)
 {
     enum { SHARDS = 8 };
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_input(g, "x", LS_F32, T, C), *t = ls_input(g, "t", LS_I32, T),
               *w       = ls_param(g, "w", (ls_init){0}, V, C);
-    ls_node     *n     = ls_linear_cross_entropy(x, w, t, .label_smoothing = 0.1f)->node;
+    ls_tensor   *b     = more_args ? ls_param(g, "b", (ls_init){0}, V) : NULL;
+    ls_node     *n     = ls_linear_cross_entropy(x, w, t, b, .label_smoothing = 0.1f, .cap = more_args ? 5 : 0)->node;
     const ls_op *op    = ls__op(n);
-    const size_t numel = (size_t)(V * C);
+    const size_t numel = (size_t)(V * C), each = numel + (size_t)V; /* dw and db of a group */
     float       *xs = malloc((size_t)(rows * T * C) * sizeof *xs), *ws = malloc(numel * sizeof *ws), ones[32],
-          *grads = malloc((size_t)(SHARDS / width) * numel * sizeof *grads);
-    int32_t *ts  = malloc((size_t)(rows * T) * sizeof *ts);
+          *bs = malloc((size_t)V * sizeof *bs), *grads = calloc((size_t)(SHARDS / width) * each, sizeof *grads);
+    int32_t *ts = malloc((size_t)(rows * T) * sizeof *ts);
     int64_t  bound[SHARDS + 1];
     ls_group group[SHARDS];
-    result   r = {.dx = malloc((size_t)(rows * T * C) * sizeof *r.dx), .dw = malloc(numel * sizeof *r.dw)};
+    result   r = {.dx = malloc((size_t)(rows * T * C) * sizeof *r.dx), .dw = malloc(each * sizeof *r.dw)};
+    r.db       = r.dw + numel;
     for (int64_t i = 0; i < rows * T * C; i++) xs[i] = check_normal(1, i);
     for (int64_t i = 0; i < V * C; i++) ws[i] = check_normal(2, i);
+    for (int64_t i = 0; i < V; i++) bs[i] = check_normal(3, i);
     for (int64_t i = 0; i < rows * T; i++) ts[i] = (int32_t)(i * 7919 % V);
     for (int i = 0; i < 32; i++) ones[i] = 1;
     for (int s = 0; s <= SHARDS; s++) bound[s] = rows * s / SHARDS;
     for (int k = 0; k < SHARDS / width; k++)
-        group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * numel};
+        group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * each};
     omp_set_num_threads(threads);
     size_t bytes = op->scratch_beside_gradients(n, rows, SHARDS, threads, gradient_bytes);
     void  *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, gradient_bytes + 64);
@@ -96,10 +120,10 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
                  .bound                  = bound,
                  .shard_rows             = (rows + SHARDS - 1) / SHARDS,
                  .training               = true,
-                 .x                      = {xs, ws, ts},
+                 .x                      = {xs, ws, ts, more_args ? bs : NULL},
                  .y                      = {r.loss, r.weight},
                  .dy                     = {ones},
-                 .dx                     = {r.dx, grads},
+                 .dx                     = {r.dx, grads, NULL, more_args ? grads + numel : NULL},
                  .groups                 = SHARDS / width,
                  .group                  = group,
                  .scratch                = space,
@@ -112,12 +136,13 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     omp_set_num_threads(1);
     for (int step = 1; step < c.groups; step *= 2)
         for (int k = 0; k + step < c.groups; k += 2 * step)
-            for (size_t i = 0; i < numel; i++) grads[(size_t)k * numel + i] += grads[(size_t)(k + step) * numel + i];
-    memcpy(r.dw, grads, numel * sizeof *grads);
+            for (size_t i = 0; i < each; i++) grads[(size_t)k * each + i] += grads[(size_t)(k + step) * each + i];
+    memcpy(r.dw, grads, each * sizeof *grads);
     if (gradient_bytes) memcpy(r.dx, xs, (size_t)(rows * T * C) * sizeof *xs);
     for (int i = 0; i < 64; i++) assert_int_equal(((unsigned char *)more)[gradient_bytes + (size_t)i], 0xFF);
     free(xs);
     free(ws);
+    free(bs);
     free(ts);
     free(grads);
     free(space);
@@ -137,16 +162,19 @@ static void test_blocks(void **state)
     static const size_t gradient_bytes[] = {0, 64000, 70u << 20};
     assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        result all = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, 8, 1, 0);
-        double sum = 0;
+        const bool more_args = i == 1 || i == 3;
+        result     all       = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, more_args, 8, 1, 0);
+        double     sum       = 0;
         for (int64_t k = 0; k < sizes[i].rows; k++) sum += all.loss[k] / (double)(sizes[i].rows * sizes[i].T);
         assert_true(sum > log((double)sizes[i].V) && sum < 3 * log((double)sizes[i].V));
         for (int width = i == 4 ? 2 : 1, k = 0; k < 3; width = k == 1 ? 8 : 4, k++) {
-            result part = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, width, 1 + k, gradient_bytes[k]);
+            result part =
+                run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, more_args, width, 1 + k, gradient_bytes[k]);
             assert_memory_equal(part.loss, all.loss, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.weight, all.weight, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.dx, all.dx, (size_t)(sizes[i].rows * sizes[i].T * sizes[i].C) * sizeof *all.dx);
             assert_memory_equal(part.dw, all.dw, (size_t)(sizes[i].V * sizes[i].C) * sizeof *all.dw);
+            assert_memory_equal(part.db, all.db, (size_t)sizes[i].V * sizeof *all.db);
             free(part.dx);
             free(part.dw);
         }
@@ -256,12 +284,17 @@ static void test_workspace(void **state)
 
 static void test_refused(void **state)
 {
-    CHECK_REFUSED(linear_cross_entropy, "the last dims differ", {.in = {X(3, 4), W(7, 5), TARGET(4, 3)}});
-    CHECK_REFUSED(linear_cross_entropy, "without the last", {.in = {X(3, 4), W(7, 4), TARGET(4, 4)}});
-    CHECK_REFUSED(linear_cross_entropy, "samples of int32", {.in = {X(4), W(7, 4), X(0)}});
-    CHECK_REFUSED(linear_cross_entropy, "expected a parameter of 2 dims", {.in = {X(4), X(7, 4), TARGET(4, 0)}});
-    CHECK_REFUSED(linear_cross_entropy, "label_smoothing is 1",
-                  {.in = {X(4), W(7, 4), TARGET(4, 0)}, .args = &(ls_linear_cross_entropy_args){.label_smoothing = 1}});
+    CHECK_REFUSED(linear_cross_entropy, "the last dims differ", {.in = {X(3, 4), W(7, 5), TARGET(4, 3), NO_BIAS}});
+    CHECK_REFUSED(linear_cross_entropy, "without the last", {.in = {X(3, 4), W(7, 4), TARGET(4, 4), NO_BIAS}});
+    CHECK_REFUSED(linear_cross_entropy, "samples of int32", {.in = {X(4), W(7, 4), X(0), NO_BIAS}});
+    CHECK_REFUSED(linear_cross_entropy, "expected a parameter of 2 dims",
+                  {.in = {X(4), X(7, 4), TARGET(4, 0), NO_BIAS}});
+    CHECK_REFUSED(linear_cross_entropy, "expected length 7", {.in = {X(4), W(7, 4), TARGET(4, 0), BIAS(4)}});
+    CHECK_REFUSED(linear_cross_entropy, "cap is -1",
+                  {.in = {X(4), W(7, 4), TARGET(4, 0), NO_BIAS}, .args = &(ls_linear_cross_entropy_args){.cap = -1}});
+    CHECK_REFUSED(
+        linear_cross_entropy, "label_smoothing is 1",
+        {.in = {X(4), W(7, 4), TARGET(4, 0), NO_BIAS}, .args = &(ls_linear_cross_entropy_args){.label_smoothing = 1}});
 }
 
 CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_blocks),
