@@ -31,8 +31,7 @@ static ls_tensor *linear(const block *b, const char *name, ls_tensor *x, int64_t
 
 static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
 {
-    if (a->norm == LS_NORM_RMS) return ls_rms_norm(a->g, name, x, .eps = a->eps);
-    return ls_layer_norm(a->g, name, x, .eps = a->eps, .no_bias = a->no_bias);
+    return ls__norm_layer(a->g, a->norm, name, x, a->eps, a->no_bias, LS_HERE);
 }
 
 /* Attention as separate ops, with queries, keys and values as separate tensors.  They use rows of the one parameter
@@ -63,7 +62,7 @@ static ls_tensor *attention(const block *b, ls_tensor *x)
     if (a->textbook) return linear(b, "attn.c_proj", textbook(b, x), a->width, true);
     ls_tensor *y = linear(b, "attn.c_attn", x, 3 * a->width, false), *cache = NULL;
     if (a->position == LS_ENCODING_ROTARY) y = ls_rotary(y, a->start, .heads = 3 * a->heads, .rotate = 2 * a->heads);
-    if (a->cached) cache = ls_state(a->g, "attn.cache", LS_F32, a->context, 2 * a->width);
+    if (a->cached) cache = ls_state(a->g, "attn.cache", LS_F32, a->cached, 2 * a->width);
     y = ls_attention(y, .start = a->start, .cache = cache, .heads = a->heads, .causal = true,
                      .scale = a->attention_scale, .dropout = a->dropout);
     return linear(b, "attn.c_proj", y, a->width, true);

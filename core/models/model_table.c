@@ -85,8 +85,6 @@ static ls_tensor *build_gpt2_medium(const void *args) { return build_gpt2(args, 
 static ls_tensor *build_gpt2_large(const void *args) { return build_gpt2(args, 36, 20, 1280); }
 static ls_tensor *build_gpt2_xl(const void *args) { return build_gpt2(args, 48, 25, 1600); }
 
-static const char *const norms[] = LS_ENUM_TEXTS(LS_NORM_LIST);
-
 #define GPT(kind, member) LS_FIELD(kind, ls_gpt_args, member)
 static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gpt_args, vocab)},
                                       GPT(INT, layers),
@@ -95,7 +93,7 @@ static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gp
                                       GPT(INT64, context),
                                       GPT(FLOAT, dropout),
                                       LS_FIELD_OF(ls__encodings, ls_gpt_args, position),
-                                      LS_FIELD_OF(norms, ls_gpt_args, norm),
+                                      LS_FIELD_OF(ls__norms, ls_gpt_args, norm),
                                       GPT(BOOL, no_bias),
                                       GPT(FLOAT, eps),
                                       GPT(FLOAT, attention_scale),
@@ -105,6 +103,49 @@ static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gp
     {                                                                                                                  \
         name, text, sizeof(ls_gpt_args), gpt_fields, build, .kind = LS_LANGUAGE_MODEL                                  \
     }
+
+static const char *const decoder_biases[] = LS_ENUM_TEXTS(LS_DECODER_BIAS_LIST);
+static const char *const rope_scalings[]  = LS_ENUM_TEXTS(LS_ROPE_SCALING_LIST);
+
+static const ls_decoder_args decoder_defaults = {.norm = LS_NORM_RMS, .activation = LS_SILU, .tied = true};
+
+static ls_tensor *build_decoder(const void *args) { return ls__decoder(*(const ls_decoder_args *)args); }
+
+#define DECODER(kind, member) LS_FIELD(kind, ls_decoder_args, member)
+static const ls_field decoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_decoder_args, vocab)},
+                                          DECODER(INT, layers),
+                                          DECODER(INT, heads),
+                                          DECODER(INT, kv_heads),
+                                          DECODER(INT64, head_width),
+                                          DECODER(INT64, width),
+                                          DECODER(INT64, hidden),
+                                          DECODER(INT64, context),
+                                          DECODER(FLOAT, dropout),
+                                          LS_FIELD_OF(ls__norms, ls_decoder_args, norm),
+                                          DECODER(FLOAT, eps),
+                                          DECODER(BOOL, sandwich),
+                                          DECODER(BOOL, qk_norm),
+                                          LS_FIELD_OF(decoder_biases, ls_decoder_args, bias),
+                                          LS_FIELD_OF(ls__activations, ls_decoder_args, activation),
+                                          DECODER(BOOL, plain),
+                                          DECODER(FLOAT, theta),
+                                          LS_FIELD_OF(rope_scalings, ls_decoder_args, rope_scaling),
+                                          DECODER(FLOAT, rope_factor),
+                                          DECODER(FLOAT, rope_low),
+                                          DECODER(FLOAT, rope_high),
+                                          DECODER(FLOAT, rope_original),
+                                          DECODER(FLOAT, rope_share),
+                                          DECODER(INT, no_rope_every),
+                                          DECODER(INT64, window),
+                                          DECODER(INT, full_every),
+                                          DECODER(FLOAT, theta_local),
+                                          DECODER(FLOAT, attention_scale),
+                                          DECODER(FLOAT, attention_cap),
+                                          DECODER(FLOAT, final_cap),
+                                          DECODER(BOOL, scaled),
+                                          DECODER(BOOL, tied),
+                                          DECODER(BOOL, textbook),
+                                          {0}};
 
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
@@ -177,6 +218,8 @@ const ls_model_entry ls__model_table[] = {
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),
     GPT_ENTRY("gpt2-large", "GPT-2, 774 million: 36 layers, 20 heads, 1,280 wide", build_gpt2_large),
     GPT_ENTRY("gpt2-xl", "GPT-2, 1,558 million: 48 layers, 25 heads, 1,600 wide", build_gpt2_xl),
+    {"decoder", "Llama's architecture and its successors (Touvron 2023): Qwen, Mistral, Gemma, SmolLM",
+     sizeof(ls_decoder_args), decoder_fields, build_decoder, .kind = LS_LANGUAGE_MODEL, .defaults = &decoder_defaults},
     {"transformer", "encoder-decoder for translation (Vaswani 2017)", sizeof(ls_transformer_args), transformer_fields,
      build_transformer, .kind = LS_TRANSLATION_MODEL},
     {"seq2seq",

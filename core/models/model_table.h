@@ -44,7 +44,7 @@ typedef struct ls_language_head {
     int64_t    classes;  /* size of the vocabulary */
     ls_tensor *target;   /* next tokens, B x T of int32; NULL: none */
     ls_tensor *start;    /* position of the first token of each sample, B of int32; NULL: 0 */
-    bool       cached;   /* generation: attend to keys and values of earlier runs, kept in states */
+    int64_t    cached;   /* generation: positions of the states that hold keys and values of earlier runs; 0: none */
     bool       textbook; /* attention as separate ops: its weights are the tensors *.weights */
 } ls_language_head;
 

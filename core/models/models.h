@@ -99,9 +99,6 @@ typedef struct ls_fast_cifar_args {
 #define ls_fast_cifar(...) ls__fast_cifar((ls_fast_cifar_args){__VA_ARGS__})
 ls_tensor *ls__fast_cifar(ls_fast_cifar_args args);
 
-#define LS_NORM_LIST(X) X(LS_NORM_LAYER, "layer") X(LS_NORM_RMS, "rms")
-typedef enum ls_norm { LS_ENUMERATORS(LS_NORM_LIST) } ls_norm;
-
 /* GPT-2 (Radford et al. 2019): a decoder-only Transformer with pre-norm blocks and an output layer tied to the token
  * embedding.  Parameters have the names of Hugging Face's GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, ...).
  * Without a target it returns logits, B x T x vocab; with a target the loss, B, without ever storing all logits.  With
@@ -112,7 +109,7 @@ typedef struct ls_gpt_args {
     int64_t     vocab;    /* 0: 50,257 */
     ls_tensor  *target;   /* next tokens: B x T of int32; NULL: none */
     ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0 */
-    bool        cached;   /* generation: attend to keys and values of earlier runs, kept in states */
+    int64_t     cached;   /* generation: positions of the cache, kept in states, of keys and values; 0: none */
     bool        textbook; /* attention as separate ops; its weights are the tensors transformer.h.N.attn.weights */
     int         layers;   /* 0: 4 */
     int         heads;    /* 0: 4 */
@@ -121,13 +118,63 @@ typedef struct ls_gpt_args {
     float       dropout;  /* probability, of embeddings, attention weights and residual branches */
     ls_encoding position; /* learned, as GPT-2; sinusoidal (Vaswani 2017: embeddings are scaled by sqrt(width)); rotary
                              (Su 2021); none */
-    ls_norm     norm;     /* layer, as GPT-2; rms (Zhang & Sennrich 2019) */
+    ls_norm     norm;     /* layer, as GPT-2 */
     bool        no_bias;  /* linear layers and norms without bias */
     float       eps;      /* of the norms; 0: 1e-5 */
     float       attention_scale; /* of the scores q k^T; 0: 1 / sqrt(width / heads) */
 } ls_gpt_args;
 #define ls_gpt(...) ls__gpt((ls_gpt_args){__VA_ARGS__})
 ls_tensor *ls__gpt(ls_gpt_args args);
+
+/* A decoder-only Transformer of the shape that Llama gave it: pre-norm blocks (core/nn/transformer_block.c), rotary
+ * positions, a gated perceptron, and keys and values that several query heads share.  Its options cover Llama 2 and 3,
+ * SmolLM, Qwen 2, 2.5 and 3, Mistral, Gemma 2 and Gemma 3 (text); dist/interop/decoder_families.c reads them from
+ * config.json.  Parameters are embed_tokens.weight, layers.0.self_attn.in_proj_weight, ..., norm.weight and, unless
+ * tied, lm_head.weight. */
+#define LS_DECODER_BIAS_LIST(X)                                                                                        \
+    X(LS_BIAS_NONE, "none")                                                                                            \
+    X(LS_BIAS_QKV, "qkv")             /* of queries, keys and values */                                                \
+    X(LS_BIAS_ATTENTION, "attention") /* of attention's output as well */                                              \
+    X(LS_BIAS_ALL, "all")             /* of the perceptron and of layer norms as well */
+typedef enum ls_decoder_bias { LS_ENUMERATORS(LS_DECODER_BIAS_LIST) } ls_decoder_bias;
+typedef struct ls_decoder_args {
+    ls_graph       *g;
+    ls_tensor      *x;          /* tokens: B x T of int32 */
+    int64_t         vocab;      /* 0: 49,152 */
+    ls_tensor      *target;     /* next tokens: B x T of int32; NULL: the result is logits, B x T x vocab */
+    ls_tensor      *start;      /* position of the first token of each sample: B of int32; NULL: 0 */
+    int64_t         cached;     /* generation: positions of the cache of keys and values; 0: none */
+    bool            textbook;   /* attention as separate ops */
+    int             layers;     /* 0: 4 */
+    int             heads;      /* of queries; 0: 4 */
+    int             kv_heads;   /* of keys and values; 0: heads */
+    int64_t         head_width; /* 0: width / heads */
+    int64_t         width;      /* 0: 128 */
+    int64_t         hidden;     /* units of the perceptron; 0: 4 width */
+    int64_t         context;    /* largest T, positions; 0: 1,024 */
+    float           dropout;    /* probability, of the embedding, attention weights, hidden units and branches */
+    ls_norm         norm;       /* of all norms; recipes: rms unless given */
+    float           eps;        /* of the norms; 0: 1e-5 */
+    bool            sandwich;   /* a norm of the output of each branch as well (Gemma) */
+    bool            qk_norm;    /* a norm of each head of queries and keys (Qwen 3, Gemma 3) */
+    ls_decoder_bias bias;
+    ls_activation   activation;   /* recipes: silu unless given */
+    bool            plain;        /* perceptron without gate */
+    float           theta;        /* base of the rotary positions; 0: 10,000 */
+    ls_rope_scaling rope_scaling; /* of positions, for longer contexts, with the next four (ls_rotary) */
+    float           rope_factor, rope_low, rope_high, rope_original;
+    float           rope_share;      /* share of each head that is rotated; 0: 1 */
+    int             no_rope_every;   /* each so-many-th layer has no positions (SmolLM 3: 4); 0: none */
+    int64_t         window;          /* a query sees itself and the window - 1 keys before it; 0: all keys */
+    int             full_every;      /* with window: each so-many-th layer sees all keys (Gemma 2: 2); 0: none */
+    float           theta_local;     /* base of the positions in layers with the window, not scaled; 0: theta */
+    float           attention_scale; /* of the scores q k^T; 0: 1 / sqrt(head_width) */
+    float           attention_cap, final_cap; /* limits scores and logits s to cap tanh(s / cap); 0: none */
+    bool            scaled;                   /* embeddings times sqrt(width) (Gemma) */
+    bool            tied;                     /* the output layer is the embedding */
+} ls_decoder_args;
+#define ls_decoder(...) ls__decoder((ls_decoder_args){__VA_ARGS__})
+ls_tensor *ls__decoder(ls_decoder_args args);
 
 #define LS_RNN_CELL_LIST(X)                                                                                            \
     X(LS_RNN_LSTM, "lstm") X(LS_RNN_GRU, "gru") X(LS_RNN_TANH, "rnn_tanh") X(LS_RNN_RELU, "rnn_relu")
@@ -142,8 +189,8 @@ typedef struct ls_rnn_lm_args {
     int64_t     vocab;    /* 0: 50,257 */
     ls_tensor  *target;   /* next tokens: B x T of int32; NULL: none */
     ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0 */
-    bool        cached;   /* begin with the state after the run before, where start is not 0: in generation, and in
-                             training on streams of text */
+    int64_t     cached;   /* not 0: begin with the state after the run before, where start is not 0: in generation, and
+                             in training on streams of text */
     bool        textbook; /* not available */
     ls_rnn_cell cell;
     int         layers;    /* 0: 2 */

@@ -28,7 +28,12 @@ typedef struct ls_layer_head {
 LS_LAYER_LIST(X)
 #undef X
 
-extern const char *const ls__encodings[]; /* the texts of ls_encoding, ended by NULL */
+/* The texts of the enums ls_encoding, ls_norm and ls_activation, ended by NULL. */
+extern const char *const ls__encodings[], *const ls__norms[], *const ls__activations[];
+
+/* A norm of the kind, with the parameter NAME.weight, and NAME.bias for a layer norm unless no_bias. */
+ls_tensor *ls__norm_layer(ls_graph *g, ls_norm kind, const char *name, ls_tensor *x, float eps, bool no_bias,
+                          ls_where where);
 
 /* y = x w^T + b with the rows [first, first + rows) of w and b; rows 0: all.  For layers that store several weights as
  * one parameter. */

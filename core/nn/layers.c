@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Layers with parameters of their own: linear, convolutions, embedding, norms. */
+#include "core/base/enum_text.h"
 #include "core/nn/layer_table.h"
 
 #include <stdio.h>
@@ -279,3 +280,17 @@ LS_LAYER_FIELDS(rms_norm) = {LS_FIELD(FLOAT, ls_rms_norm_layer, eps),
                              LS_FIELD(BOOL, ls_rms_norm_layer, plus_one),
                              LS_FIELD(INIT, ls_rms_norm_layer, weight_init),
                              {0}};
+
+/* ---- norms by kind ----------------------------------------------------------------------------------------------- */
+
+const char *const ls__norms[] = LS_ENUM_TEXTS(LS_NORM_LIST);
+
+ls_tensor *ls__norm_layer(ls_graph *g, ls_norm kind, const char *name, ls_tensor *x, float eps, bool no_bias,
+                          ls_where where)
+{
+    if (kind == LS_NORM_LAYER)
+        return ls__layer_norm((ls_layer_norm_layer){.g = g, .name = name, .x = x, .eps = eps, .no_bias = no_bias},
+                              where);
+    return ls__rms_norm(
+        (ls_rms_norm_layer){.g = g, .name = name, .x = x, .eps = eps, .plus_one = kind == LS_NORM_RMS_PLUS_ONE}, where);
+}

@@ -209,6 +209,21 @@ ls_tensor *ls__rnn_cell(ls_cell_layer layer, ls_where where);
 ls_tensor *ls__lstm_cell(ls_cell_layer layer, ls_where where);
 ls_tensor *ls__gru_cell(ls_cell_layer layer, ls_where where);
 
+/* Kinds of norms over the last dim. */
+#define LS_NORM_LIST(X)                                                                                                \
+    X(LS_NORM_LAYER, "layer")                                                                                          \
+    X(LS_NORM_RMS, "rms")                   /* Zhang & Sennrich 2019 */                                                \
+    X(LS_NORM_RMS_PLUS_ONE, "rms_plus_one") /* rms, times 1 + weight, as Gemma */
+typedef enum ls_norm { LS_ENUMERATORS(LS_NORM_LIST) } ls_norm;
+
+/* Rotation of queries and keys by their positions (Su 2021): the arguments of ls_rotary. */
+typedef struct ls_rope {
+    float           base;    /* theta; 0: 10,000 */
+    int             columns; /* elements of each head that are rotated, the first; 0: all */
+    ls_rope_scaling scaling; /* for contexts that are longer than the original */
+    float           factor, low, high, original;
+} ls_rope;
+
 /* Multi-head attention, with the parameters and initialisers of PyTorch's nn.MultiheadAttention (batch first):
  *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias
  * q_h are the columns of head h of q in_proj^T + bias, D = E / heads.  Parameters NAME.in_proj_weight (3 E x E:
@@ -236,7 +251,18 @@ typedef struct ls_multihead_attention_layer {
      * `start` is the position of each sample's first row, B of int32.  0: no cache. */
     int64_t    cached;
     ls_tensor *start;
-    ls_init    out_init; /* of out_proj.weight; default as nn.Linear */
+    ls_init    in_init, out_init; /* of in_proj_weight, by default Glorot's uniform; of out_proj.weight, by default as
+                                     nn.Linear */
+    /* Later variants of self-attention.  in_proj_weight has the rows of the queries (heads D), of the keys and of the
+     * values (kv_heads D each), and out_proj.weight is E x (heads D). */
+    int            kv_heads;   /* heads of keys and values (Ainslie 2023), a divisor of heads; 0: heads */
+    int64_t        head_width; /* D; 0: E / heads */
+    const ls_rope *rope;       /* NULL: queries and keys are not rotated */
+    bool           qk_norm;    /* a norm of each head of queries and keys, before the rotation: NAME.q_norm.weight and
+                                  NAME.k_norm.weight, D each */
+    ls_norm        norm;       /* the kind of this norm */
+    float          eps;        /* of this norm */
+    bool           qkv_bias, out_bias; /* with no_bias: the projections that have a bias all the same */
 } ls_multihead_attention_layer;
 #define ls_multihead_attention(...) ls__multihead_attention((ls_multihead_attention_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer layer, ls_where where);
@@ -264,33 +290,50 @@ typedef struct ls_positional_encoding_layer {
 #define ls_positional_encoding(...) ls__positional_encoding((ls_positional_encoding_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer layer, ls_where where);
 
+/* Functions between the two layers of a perceptron. */
+#define LS_ACTIVATION_LIST(X) X(LS_RELU, "relu") X(LS_GELU, "gelu") X(LS_GELU_TANH, "gelu_tanh") X(LS_SILU, "silu")
+typedef enum ls_activation { LS_ENUMERATORS(LS_ACTIVATION_LIST) } ls_activation;
+
 /* A block of a Transformer: self-attention, cross-attention if there is a `memory`, and a perceptron, each with its
  * norm and a residual connection.  PyTorch's nn.TransformerEncoderLayer, or with a memory its
  * nn.TransformerDecoderLayer (batch first), with their parameters NAME.self_attn.in_proj_weight,
  * NAME.multihead_attn..., NAME.linear1.weight, NAME.norm1.weight, ... */
 typedef struct ls_transformer_layer {
-    ls_graph   *g;
-    const char *name;
-    ls_tensor  *x;              /* B x T x E */
-    ls_tensor  *memory;         /* output of an encoder, B x S x E; NULL: none */
-    ls_tensor  *key_padding;    /* B x T of int32: nonzero hides the position; NULL: none */
-    ls_tensor  *memory_padding; /* B x S of int32; NULL: none */
-    ls_tensor  *mask;           /* (B x) (heads x) T x T, added to the scores of self-attention; NULL: none */
-    int         heads;          /* 0: 1 */
-    int64_t     hidden;         /* width of the perceptron; 0: 4 E */
-    float       dropout;        /* probability, of attention weights, hidden units and residual branches */
-    float       eps;            /* of the norms; 0: 1e-5 */
-    bool        causal;         /* position t attends to positions 0 .. t */
-    bool        norm_first;     /* pre-norm; false: post-norm, as published */
-    bool        gelu;           /* gelu instead of relu */
-    bool        no_bias;
-    bool        textbook; /* attention as separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
-    ls_tensor  *lengths, *memory_lengths;  /* valid positions of x and of the memory, B of int32; NULL: all */
-    ls_tensor  *memory_k, *memory_v;       /* instead of a memory: its keys and values, from ls__project_memory */
-    int64_t     cached;                    /* generation: rows of the cache of self-attention; 0: none */
-    ls_tensor  *start;                     /* with cached: position of each sample's first row, B of int32 */
-    ls_init     weight_init;               /* of linear1, linear2 and the out_proj of attention */
-    ls_tensor **weights, *weights_padding; /* of attention to the memory, as in ls_multihead_attention_layer */
+    ls_graph     *g;
+    const char   *name;
+    ls_tensor    *x;              /* B x T x E */
+    ls_tensor    *memory;         /* output of an encoder, B x S x E; NULL: none */
+    ls_tensor    *key_padding;    /* B x T of int32: nonzero hides the position; NULL: none */
+    ls_tensor    *memory_padding; /* B x S of int32; NULL: none */
+    ls_tensor    *mask;           /* (B x) (heads x) T x T, added to the scores of self-attention; NULL: none */
+    int           heads;          /* 0: 1 */
+    int64_t       hidden;         /* width of the perceptron; 0: 4 E */
+    float         dropout;        /* probability, of attention weights, hidden units and residual branches */
+    float         eps;            /* of the norms; 0: 1e-5 */
+    bool          causal;         /* position t attends to positions 0 .. t */
+    bool          norm_first;     /* pre-norm; false: post-norm, as published */
+    ls_activation activation;
+    bool          no_bias;
+    bool          textbook; /* attention as separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
+    ls_tensor    *lengths, *memory_lengths; /* valid positions of x and of the memory, B of int32; NULL: all */
+    ls_tensor    *memory_k, *memory_v;      /* instead of a memory: its keys and values, from ls__project_memory */
+    int64_t       cached;                   /* generation: rows of the cache of self-attention; 0: none */
+    ls_tensor    *start;                    /* with cached: position of each sample's first row, B of int32 */
+    ls_init       weight_init;              /* of linear1, linear2 and the out_proj of attention */
+    /* Later variants.  The options of self-attention are those of ls_multihead_attention_layer. */
+    ls_init        in_init;  /* of the in_proj_weight of self-attention */
+    ls_norm        norm;     /* kind of all norms */
+    bool           sandwich; /* with norm_first: a norm of the output of each branch as well (Gemma 2):
+                                  NAME.norm1_out.weight, NAME.norm2_out.weight */
+    bool           gated;    /* perceptron: linear2(activation(a) b), where linear1 computes a, then b (Shazeer 2020) */
+    bool           qkv_bias, out_bias;
+    int            kv_heads;
+    int64_t        head_width;
+    const ls_rope *rope;
+    bool           qk_norm;
+    int64_t        window;
+    float          cap, scale;
+    ls_tensor    **weights, *weights_padding; /* of attention to the memory, as in ls_multihead_attention_layer */
 } ls_transformer_layer;
 #define ls_transformer(...) ls__transformer((ls_transformer_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__transformer(ls_transformer_layer layer, ls_where where);

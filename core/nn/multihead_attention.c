@@ -26,9 +26,16 @@ static ls_status check(const layer *l)
              "multihead_attention '%s': a cache is for self-attention without masks", l->name);
     LS_CHECK(!l->lengths || !l->textbook || l->key_padding, LS_ERR_USAGE,
              "multihead_attention '%s': textbook takes key_padding, not lengths", l->name);
-    LS_CHECK(l->heads >= 1 && l->q->dim[1] % l->heads == 0, LS_ERR_USAGE,
+    LS_CHECK(l->heads >= 1 && (l->head_width > 0 || l->q->dim[1] % l->heads == 0), LS_ERR_USAGE,
              "multihead_attention '%s': expected a last dim that is a multiple of %d heads, found '%s' of %s", l->name,
              l->heads, l->q->name, ls__shape(l->q));
+    LS_CHECK(l->kv_heads >= 1 && l->heads % l->kv_heads == 0, LS_ERR_USAGE,
+             "multihead_attention '%s': expected heads that are a multiple of kv_heads, found %d and %d", l->name,
+             l->heads, l->kv_heads);
+    LS_CHECK(!l->textbook || l->kv_heads == l->heads, LS_ERR_USAGE,
+             "multihead_attention '%s': textbook attention has as many kv_heads as heads", l->name);
+    LS_CHECK(!l->k || (l->kv_heads == l->heads && !l->rope && !l->qk_norm), LS_ERR_USAGE,
+             "multihead_attention '%s': kv_heads, rope and qk_norm are for self-attention", l->name);
     return LS_OK;
 }
 
@@ -97,12 +104,14 @@ ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls
     return x ? join_heads(x, where) : NULL;
 }
 
-/* Creates in_proj_weight (3 E x E) and in_proj_bias (3 E), of rows for queries, keys and values. */
-static bool in_proj(const layer *l, int64_t e, ls_tensor **w, ls_tensor **b, ls_where where)
+/* Creates in_proj_weight and in_proj_bias (NULL: none), of rows for queries, keys and values. */
+static bool in_proj(const layer *l, int64_t e, int64_t rows, ls_tensor **w, ls_tensor **b, ls_where where)
 {
-    *w = param(l, "in_proj_weight", (ls_init){.kind = LS_INIT_XAVIER_UNIFORM}, where, LS_DIMS(3 * e, e));
-    *b = l->no_bias ? NULL : param(l, "in_proj_bias", (ls_init){.kind = LS_INIT_ZEROS}, where, LS_DIMS(3 * e));
-    return *w && (*b || l->no_bias);
+    const ls_init xavier = {.kind = LS_INIT_XAVIER_UNIFORM}, zeros = {.kind = LS_INIT_ZEROS};
+    const bool    bias = !l->no_bias || l->qkv_bias;
+    *w = param(l, "in_proj_weight", l->in_init.kind == LS_INIT_DEFAULT ? xavier : l->in_init, where, LS_DIMS(rows, e));
+    *b = bias ? param(l, "in_proj_bias", zeros, where, LS_DIMS(rows)) : NULL;
+    return *w && (*b || !bias);
 }
 
 ls_tensor *ls__project_memory(const ls_transformer_layer *block, ls_tensor *memory, int part, ls_where where)
@@ -113,7 +122,55 @@ ls_tensor *ls__project_memory(const ls_transformer_layer *block, ls_tensor *memo
                        .no_bias = block->no_bias};
     ls_tensor    *w, *b;
     const int64_t e = ls__cols(memory);
-    return in_proj(&l, e, &w, &b, where) ? ls__linear_rows(memory, w, b, part * e, e, where) : NULL;
+    return in_proj(&l, e, 3 * e, &w, &b, where) ? ls__linear_rows(memory, w, b, part * e, e, where) : NULL;
+}
+
+/* Rotates the first `rotate` of the heads of x. */
+static ls_tensor *rotated(const layer *l, ls_tensor *x, int heads, int rotate, ls_where where)
+{
+    const ls_rope *r = l->rope;
+    if (!r) return x;
+    return ls__apply(LS_OP_rotary,
+                     &(ls_rotary_args){.x        = x,
+                                       .start    = l->start,
+                                       .heads    = heads,
+                                       .rotate   = rotate,
+                                       .base     = r->base,
+                                       .columns  = r->columns,
+                                       .scaling  = r->scaling,
+                                       .factor   = r->factor,
+                                       .low      = r->low,
+                                       .high     = r->high,
+                                       .original = r->original},
+                     where);
+}
+
+/* Applies a norm to each head of x: B x T x (heads D). */
+static ls_tensor *normed(const layer *l, const char *name, ls_tensor *x, int heads, ls_where where)
+{
+    if (!x || !l->qk_norm) return x;
+    const int64_t width = x->dim[1];
+    name                = ls_arena_printf(l->g->arena, "%s.%s", l->name, name);
+    x = ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(-1, heads, width / heads)}, where);
+    x = ls__norm_layer(l->g, l->norm, name, x, l->eps, l->no_bias, where);
+    return x ? ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(-1, width)}, where) : NULL;
+}
+
+/* Computes queries, keys and values; with in[1] NULL, in[0] has all three side by side. */
+static void project(const layer *l, ls_tensor *w, ls_tensor *b, ls_tensor *in[3], ls_where where)
+{
+    const int64_t d = l->head_width, rows[3] = {l->heads * d, l->kv_heads * d, l->kv_heads * d};
+    if (!l->k && !l->textbook && !l->qk_norm) {
+        in[0] = ls__linear_rows(l->q, w, b, 0, 0, where);
+        in[0] = rotated(l, in[0], l->heads + 2 * l->kv_heads, l->heads + l->kv_heads, where);
+        return;
+    }
+    int64_t first = 0;
+    for (int i = 0; i < (l->projected ? 1 : 3); first += rows[i], i++)
+        in[i] = ls__linear_rows(in[i] ? in[i] : l->q, w, b, first, rows[i], where);
+    if (l->k) return;
+    in[0] = rotated(l, normed(l, "q_norm", in[0], l->heads, where), l->heads, l->heads, where);
+    in[1] = rotated(l, normed(l, "k_norm", in[1], l->kv_heads, where), l->kv_heads, l->kv_heads, where);
 }
 
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where where)
@@ -121,17 +178,15 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
     ls_tensor *in[3] = {l.q, l.k, l.v}, *x, *w, *b, *cache = NULL;
     if (!l.g || l.g->status != LS_OK || !l.q) return NULL;
     if (!l.heads) l.heads = 1;
+    if (!l.kv_heads) l.kv_heads = l.heads;
     if (check(&l) != LS_OK) return ls__graph_fail(l.g, where, "%s", ls_error_message());
     const int64_t e = l.q->dim[1];
-    if (!in_proj(&l, e, &w, &b, where)) return NULL;
-    if (l.cached) cache = ls_state(l.g, ls_arena_printf(l.g->arena, "%s.cache", l.name), LS_F32, l.cached, 2 * e);
-    if (!l.k &&
-        !l.textbook) { /* one product for queries, keys and values; the attention op reads its three parts in place */
-        in[0] = ls__linear_rows(l.q, w, b, 0, 0, where);
-    } else {
-        for (int i = 0; i < (l.projected ? 1 : 3); i++)
-            in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
-    }
+    if (!l.head_width) l.head_width = e / l.heads;
+    if (!in_proj(&l, e, (l.heads + 2 * l.kv_heads) * l.head_width, &w, &b, where)) return NULL;
+    if (l.cached)
+        cache = ls_state(l.g, ls_arena_printf(l.g->arena, "%s.cache", l.name), LS_F32, l.cached,
+                         2 * l.kv_heads * l.head_width);
+    project(&l, w, b, in, where);
     if (l.weights) {
         layer shown       = l;
         shown.key_padding = l.weights_padding;
@@ -150,18 +205,19 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
                                            .start       = l.start,
                                            .cache       = cache,
                                            .heads       = l.heads,
+                                           .kv_heads    = l.kv_heads,
                                            .causal      = l.causal,
                                            .scale       = l.scale,
-                                           .dropout     = l.dropout,
                                            .window      = l.window,
-                                           .cap         = l.cap},
+                                           .cap         = l.cap,
+                                           .dropout     = l.dropout},
                       where);
     if (!x) return NULL;
     return ls__linear((ls_linear_layer){.g           = l.g,
                                         .name        = ls_arena_printf(l.g->arena, "%s.out_proj", l.name),
                                         .x           = x,
                                         .out         = e,
-                                        .no_bias     = l.no_bias,
+                                        .no_bias     = l.no_bias && !l.out_bias,
                                         .weight_init = l.out_init,
                                         .bias_init   = {.kind = LS_INIT_ZEROS}},
                       where);

@@ -12,8 +12,6 @@
 #include "core/nn/layer_table.h"
 #include "dist/interop/architecture.h"
 
-static const char *const norms[] = LS_ENUM_TEXTS(LS_NORM_LIST);
-
 static int config(const void *args, ls_config_entry *entries)
 {
     const ls_gpt_args *a        = args;
@@ -47,7 +45,7 @@ static int config(const void *args, ls_config_entry *entries)
         {"bias", LS_CONFIG_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias, .option = "no_bias"},
         {"position", LS_CONFIG_TEXT, ls__encodings[a->position], .checked = true, .required = !gpt2,
          .option = "position"},
-        {"norm", LS_CONFIG_TEXT, norms[a->norm], .checked = true, .required = !gpt2, .option = "norm"},
+        {"norm", LS_CONFIG_TEXT, ls__norms[a->norm], .checked = true, .required = !gpt2, .option = "norm"},
         {"attention_scale", LS_CONFIG_REAL, .real = (double)a->attention_scale, .checked = true, .required = true,
          .option = "attention_scale"},
     };

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const ls_architecture *const table[] = {&ls__arch_gpt2};
+static const ls_architecture *const table[] = {&ls__arch_gpt2, &ls__arch_decoder};
 
 enum { ARCHITECTURES = sizeof table / sizeof *table };
 

@@ -6,6 +6,8 @@
 #ifndef LS_DIST_INTEROP_ARCHITECTURE_H
 #define LS_DIST_INTEROP_ARCHITECTURE_H
 
+#include <jansson.h>
+
 #include "core/graph/graph.h"
 
 /* ---- config.json ------------------------------------------------------------------------------------------------- */
@@ -46,6 +48,14 @@ typedef struct ls_buffer_tensor {
     const char *ending, *sibling;
 } ls_buffer_tensor;
 
+/* The tensors of a file that hold a parameter: its rows, one tensor after the other.  `*` in the names stands for the
+ * number of a layer.  With three tensors, they are those of queries, keys and values; with two, they have equally many
+ * rows. */
+enum { LS_PARTS = 3 };
+typedef struct ls_name_row {
+    const char *param, *stored[LS_PARTS];
+} ls_name_row;
+
 /* ---- an architecture --------------------------------------------------------------------------------------------- */
 
 /* Lists end with NULL, or with a row of NULL. */
@@ -59,9 +69,16 @@ typedef struct ls_architecture {
     const ls_buffer_tensor *buffers;
     /* Sets the entries of config.json for a model with these arguments (ls_gpt_args for "gpt"); returns how many. */
     int (*config)(const void *args, ls_config_entry entries[LS_CONFIG_ENTRIES]);
+    /* (instead of config) Reads config.json into arguments, and returns the config.json of arguments; NULL: no model_type
+     * has them. */
+    ls_status (*read)(const char *path, const json_t *config, void *args);
+    json_t *(*write)(const void *args);
+    /* (optional) Names in files, ended by a row of NULL, and the rows of the tensors of queries, keys and values. */
+    const ls_name_row *(*names)(const void *args);
+    void (*qkv_rows)(const void *args, int64_t rows[LS_PARTS]);
 } ls_architecture;
 
-extern const ls_architecture ls__arch_gpt2;
+extern const ls_architecture ls__arch_gpt2, ls__arch_decoder;
 
 /* Returns the architecture of the model that the graph holds, or NULL. */
 const ls_architecture *ls__architecture_of(const ls_graph *g);

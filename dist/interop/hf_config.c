@@ -14,7 +14,9 @@
 
 #include "core/io/file_access.h"
 #include "dist/dist.h"
+#include "dist/interop/config_keys.h"
 #include "dist/interop/json_file.h"
+#include "dist/interop/model_options.h"
 
 enum { CONFIG_BYTES = 1 << 20 }; /* largest config.json that is read */
 
@@ -53,6 +55,11 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
     ls_config_entry        entries[LS_CONFIG_ENTRIES];
     const ls_architecture *a = ls__architecture_of(g);
     *written                 = a != NULL;
+    if (a && a->write) {
+        json_t *config = a->write(g->model_args);
+        *written       = config != NULL;
+        return config ? ls__json_write(path, config, true) : LS_OK;
+    }
     return a ? ls__hf_config_write(path, entries, a->config(g->model_args, entries)) : LS_OK;
 }
 
@@ -75,16 +82,21 @@ static ls_status read_config(const char *path, json_t **config)
     return LS_OK;
 }
 
-static bool is_absent(const json_t *value) { return !value || json_is_null(value); }
+/* Room for the arguments of an architecture that reads config.json itself. */
+typedef union args_room {
+    ls_decoder_args decoder;
+} args_room;
 
-/* Prints a value as the file has it, cut to the length of a message. */
-static const char *print_value(const json_t *value, char text[64])
+static ls_status read_args(const char *path, const ls_architecture *a, args_room *args)
 {
-    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
-    snprintf(text, 64, "%.60s", dump ? dump : "?");
-    free(dump);
-    return text;
+    json_t   *config = NULL;
+    ls_status status = read_config(path, &config);
+    if (status == LS_OK) status = a->read(path, config, args);
+    json_decref(config);
+    return status;
 }
+
+static bool is_absent(const json_t *value) { return !value || json_is_null(value); }
 
 /* Appends "layers: 12": a value of the file as the option of the model that sets it. */
 static void add_option(char *options, size_t room, const ls_config_entry *e, const json_t *value)
@@ -93,7 +105,7 @@ static void add_option(char *options, size_t room, const ls_config_entry *e, con
     size_t used = strlen(options);
     if (used + 128 > room) return;
     if (json_is_boolean(value)) value = json_boolean(!json_is_true(value)); /* the option is the negation of the key */
-    snprintf(options + used, room - used, "%s%.30s: %s", used ? ", " : "", e->option, print_value(value, text));
+    snprintf(options + used, room - used, "%s%.30s: %s", used ? ", " : "", e->option, ls__json_value(value, text));
 }
 
 /* ---- comparison with a model ------------------------------------------------------------------------------------- */
@@ -128,8 +140,8 @@ static ls_status compare(const char *path, const json_t *config, const ls_config
         json_t *ours = value_of(e);
         if (used < sizeof differences)
             used += (size_t)snprintf(differences + used, sizeof differences - used, "%s%s is %s, the model's is %s",
-                                     used ? "; " : "", e->key, none ? "missing" : print_value(value, found),
-                                     print_value(ours, expected));
+                                     used ? "; " : "", e->key, none ? "missing" : ls__json_value(value, found),
+                                     ls__json_value(ours, expected));
         json_decref(ours);
         if (e->option && !none) add_option(options, sizeof options, e, value);
     }
@@ -153,6 +165,11 @@ ls_status ls_hf_config_check(const char *path, const ls_graph *g)
 {
     ls_config_entry        entries[LS_CONFIG_ENTRIES];
     const ls_architecture *a = ls__architecture_of(g);
+    if (a && a->read) {
+        args_room args;
+        LS_TRY(read_args(path, a, &args));
+        return ls__model_options_compare(path, a->model, &args, g->model_args);
+    }
     return ls__hf_config_compare(path, entries, a ? a->config(g->model_args, entries) : 0);
 }
 
@@ -198,7 +215,7 @@ static ls_status read_options(const char *path, const json_t *config, const ls_c
                  "%s: %s: expected %s, found nothing" LS_HINT "is it the config.json of a model like %s?", path, e->key,
                  kind_text(e->kind), entries[0].text);
         LS_CHECK(has_kind(e, value), LS_ERR_DATA, "%s: %s: expected %s, found %s", path, e->key, kind_text(e->kind),
-                 print_value(value, found));
+                 ls__json_value(value, found));
         if (!strcmp(e->option, "classes"))
             *classes = json_integer_value(value);
         else
@@ -215,6 +232,19 @@ ls_status ls__hf_config_options(const char *path, const ls_config_entry *entries
     if (status == LS_OK) status = read_options(path, config, entries, count, options, room, classes);
     json_decref(config);
     return status;
+}
+
+ls_status ls__hf_config_read(const char *path, const ls_architecture *a, ls_pretrained *p)
+{
+    ls_config_entry entries[LS_CONFIG_ENTRIES];
+    args_room       args;
+    if (!a->read)
+        return ls__hf_config_options(path, entries, a->config(a->smallest, entries), p->options, sizeof p->options,
+                                     &p->classes);
+    LS_TRY(read_args(path, a, &args));
+    ls__model_options_print(a->model, &args, p->options, sizeof p->options);
+    p->classes = args.decoder.vocab;
+    return LS_OK;
 }
 
 ls_status ls__hf_config_architecture(const char *path, const ls_architecture **architecture)

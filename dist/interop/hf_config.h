@@ -6,6 +6,7 @@
 #ifndef LS_DIST_INTEROP_HF_CONFIG_H
 #define LS_DIST_INTEROP_HF_CONFIG_H
 
+#include "dist/dist.h"
 #include "dist/interop/architecture.h"
 
 /* Writes the entries, atomically. */
@@ -18,6 +19,9 @@ ls_status ls__hf_config_compare(const char *path, const ls_config_entry *entries
  * *classes to its vocabulary, 0 when the file has none. */
 ls_status ls__hf_config_options(const char *path, const ls_config_entry *entries, int count, char *options, size_t room,
                                 int64_t *classes);
+
+/* Sets the options and the vocabulary of the model of an architecture to which the file belongs. */
+ls_status ls__hf_config_read(const char *path, const ls_architecture *a, ls_pretrained *p);
 
 /* Returns the architecture of the file by its model_type; without one, the first of the table. */
 ls_status ls__hf_config_architecture(const char *path, const ls_architecture **architecture);

@@ -34,7 +34,6 @@ ls_status ls_pretrained_read(const char *folder, ls_pretrained *p)
 {
     char                   path[LS_PATH_BYTES];
     const ls_architecture *a;
-    ls_config_entry        entries[LS_CONFIG_ENTRIES];
     *p = (ls_pretrained){.model = ""};
     LS_TRY(ls__path(path, "%s/config.json", folder));
     LS_TRY(ls__timm_config_read(path, p));
@@ -42,8 +41,7 @@ ls_status ls_pretrained_read(const char *folder, ls_pretrained *p)
     if (p->images) return LS_OK;
     LS_TRY(ls__hf_config_architecture(path, &a));
     p->model = a->model;
-    return ls__hf_config_options(path, entries, a->config(a->smallest, entries), p->options, sizeof p->options,
-                                 &p->classes);
+    return ls__hf_config_read(path, a, p);
 }
 
 /* Returns the size of all safetensors files in the folder, bytes. */

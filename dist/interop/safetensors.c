@@ -25,11 +25,12 @@ enum {
     TILE_ELEMENTS = 1 << 18 /* elements that are read or written at a time */
 };
 
-/* Sets the dimensions of a parameter as files have them; returns the rank. */
-static int stored_dims(const ls_architecture *a, const ls_tensor *t, int64_t dim[LS_MAX_DIMS])
+/* Sets the dimensions of `rows` rows of a parameter as files have them; returns the rank. */
+static int stored_dims(const ls_architecture *a, const ls_tensor *t, int64_t rows, int64_t dim[LS_MAX_DIMS])
 {
     bool transposed = ls__is_stored_transposed(a, t);
     for (int i = 0; i < t->rank; i++) dim[i] = t->dim[transposed ? t->rank - 1 - i : i];
+    if (!transposed && t->rank) dim[0] = rows;
     return t->rank;
 }
 
@@ -59,11 +60,12 @@ typedef struct mismatches {
     name_list missing, extra, shape, type;
 } mismatches;
 
-static void compare_tensor(const ls_architecture *a, const ls_tensor *t, const ls_stored *e, mismatches *m)
+static void compare_tensor(const ls_architecture *a, const ls_tensor *t, int64_t rows, const ls_stored *e,
+                           mismatches *m)
 {
     char    found[256], expected[256];
     int64_t dim[LS_MAX_DIMS];
-    int     rank  = stored_dims(a, t, dim);
+    int     rank  = stored_dims(a, t, rows, dim);
     bool    equal = e->rank == rank;
     for (int d = 0; d < rank && equal; d++) equal = e->dim[d] == dim[d];
     if (!equal)
@@ -95,13 +97,20 @@ static ls_status report(const ls_tensor_set *set, const mismatches *m)
     return LS_OK;
 }
 
+/* The tensors of a parameter. */
+typedef struct found_parts {
+    int        count;
+    ls_part    part[LS_PARTS];
+    ls_stored *stored[LS_PARTS]; /* NULL: missing */
+} found_parts;
+
 /* A file or folder that is being loaded into the parameters of a model. */
 typedef struct loading {
     ls_tensor_set          set;
     ls_params             *params;
     const ls_architecture *architecture;
     ls_pretrained_options  options;
-    ls_stored            **found; /* tensor of each parameter, by slot; NULL: the parameter keeps its initial values */
+    found_parts           *found;   /* by slot; a parameter of the head may have none, and keeps its initial values */
     ls_tensor_verdict     *verdict; /* by slot */
     float                 *tile;
 } loading;
@@ -125,31 +134,47 @@ static ls_tensor_verdict head_verdict(const loading *l, const ls_tensor *t, cons
     return LS_TENSOR_INITIAL;
 }
 
-/* Finds the tensor of every parameter, and checks that no tensor is left over (allowed with `partial`). */
+/* Finds the tensors of a parameter that is not of the head. */
+static void match_parts(loading *l, int slot, mismatches *m)
+{
+    const ls_tensor *t = l->params->slot[slot].tensor;
+    found_parts     *f = &l->found[slot];
+    l->verdict[slot]   = LS_TENSOR_LOADED;
+    for (int k = 0; k < f->count; k++) {
+        const ls_stored *e = f->stored[k];
+        if (!e) {
+            add_name(&m->missing, "%.80s", f->part[k].name);
+            continue;
+        }
+        if (strcmp(e->name, t->name) != 0) l->verdict[slot] = LS_TENSOR_RENAMED;
+        compare_tensor(l->architecture, t, f->part[k].rows, e, m);
+    }
+}
+
+/* Finds the tensors of every parameter, and checks that no tensor is left over (allowed with `partial`). */
 static ls_status match_tensors(loading *l, bool partial)
 {
     mismatches      *m      = ls_arena_alloc(l->set.arena, sizeof *m);
     const ls_params *params = l->params;
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
-        ls_stored       *e = ls__stored_of_param(l->architecture, &l->set, t->name);
-        l->found[i]        = e;
-        if (e) e->wanted = true;
-        if (is_head(l, t)) {
-            l->verdict[i] = head_verdict(l, t, e);
-        } else if (!e) {
-            add_name(&m->missing, "%.80s", t->name);
-        } else {
-            l->verdict[i] = strcmp(e->name, t->name) == 0 ? LS_TENSOR_LOADED : LS_TENSOR_RENAMED;
-            compare_tensor(l->architecture, t, e, m);
+        found_parts     *f = &l->found[i];
+        f->count           = ls__param_parts(params->graph, t, f->part);
+        for (int k = 0; k < f->count; k++) {
+            f->stored[k] = ls__stored_of_param(l->architecture, &l->set, f->part[k].name);
+            if (f->stored[k]) f->stored[k]->wanted = true;
         }
+        if (is_head(l, t))
+            l->verdict[i] = head_verdict(l, t, f->stored[0]);
+        else
+            match_parts(l, i, m);
     }
     for (int i = 0; i < l->set.count; i++) {
         const ls_stored *e = l->set.stored[i];
         if (e->wanted || ls__is_buffer(l->architecture, params, &l->set, e->name)) continue;
         int slot = ls__slot_of_tied(l->architecture, params, e->name);
         if (slot >= 0)
-            compare_tensor(l->architecture, params->slot[slot].tensor, e, m);
+            compare_tensor(l->architecture, params->slot[slot].tensor, params->slot[slot].tensor->dim[0], e, m);
         else if (!partial)
             add_name(&m->extra, "%.80s", e->name);
     }
@@ -183,7 +208,7 @@ static ls_status compare_tied(loading *l)
         const ls_stored *e = l->set.stored[i];
         if (e->wanted || ls__is_buffer(l->architecture, l->params, &l->set, e->name)) continue;
         int slot = ls__slot_of_tied(l->architecture, l->params, e->name);
-        if (slot >= 0) LS_TRY(compare_values(l, e, l->found[slot]));
+        if (slot >= 0) LS_TRY(compare_values(l, e, l->found[slot].stored[0]));
     }
     return LS_OK;
 }
@@ -264,10 +289,13 @@ static ls_status read_param(loading *l, int i)
     const ls_tensor     *t    = slot->tensor;
     float               *w    = values_of(l->params, i);
     if (l->verdict[i] == LS_TENSOR_INITIAL) return LS_OK;
-    if (l->verdict[i] == LS_TENSOR_ROWS_BY_CLASS) return read_rows(l, l->found[i], slot, w);
+    const found_parts *f = &l->found[i];
+    if (l->verdict[i] == LS_TENSOR_ROWS_BY_CLASS) return read_rows(l, f->stored[0], slot, w);
     if (ls__is_stored_transposed(l->architecture, t))
-        return read_transposed(l->found[i], t->dim[1], t->dim[0], w, l->tile);
-    return ls__stored_read(l->found[i], 0, slot->count, w);
+        return read_transposed(f->stored[0], t->dim[1], t->dim[0], w, l->tile);
+    for (int k = 0; k < f->count; w += f->stored[k]->numel, k++)
+        LS_TRY(ls__stored_read(f->stored[k], 0, f->stored[k]->numel, w));
+    return LS_OK;
 }
 
 /* Reports the verdict on every parameter, then on the tensors that no parameter reads. */
@@ -275,10 +303,11 @@ static void give_verdicts(const loading *l)
 {
     const ls_pretrained_options *o = &l->options;
     for (int i = 0; o->each && i < l->params->count; i++)
-        o->each(&(ls_loaded_tensor){.param   = l->params->slot[i].tensor->name,
-                                    .stored  = l->found[i] ? l->found[i]->name : NULL,
-                                    .verdict = l->verdict[i]},
-                o->context);
+        for (int k = 0; k < l->found[i].count; k++)
+            o->each(&(ls_loaded_tensor){.param   = l->params->slot[i].tensor->name,
+                                        .stored  = l->found[i].stored[k] ? l->found[i].stored[k]->name : NULL,
+                                        .verdict = l->verdict[i]},
+                    o->context);
     for (int i = 0; o->each && i < l->set.count; i++)
         if (!l->set.stored[i]->wanted)
             o->each(&(ls_loaded_tensor){.stored = l->set.stored[i]->name, .verdict = LS_TENSOR_SKIPPED}, o->context);
@@ -339,12 +368,11 @@ static int batch_norm_prefix(const char *name)
     return length > ending && strcmp(name + length - ending, mean_ending) == 0 ? (int)(length - ending) : 0;
 }
 
-/* The name under which a parameter is written; NULL: the naming has none. */
-static const char *name_of(const ls_params *params, int i, ls_naming naming, char room[LS_PATH_BYTES])
+/* The name under which a part of a parameter is written; NULL: the naming has none. */
+static const char *name_of(const char *part, ls_naming naming, char room[LS_PATH_BYTES])
 {
-    const char *name = params->slot[i].tensor->name;
-    if (!naming) return name;
-    return naming(name, room, LS_PATH_BYTES) ? room : NULL;
+    if (!naming) return part;
+    return naming(part, room, LS_PATH_BYTES) ? room : NULL;
 }
 
 static json_t *header_item(const char *dtype, json_t *shape, int64_t begin, int64_t bytes)
@@ -359,7 +387,7 @@ static int64_t add_batch_counts(json_t *header, const ls_params *params, ls_nami
     int64_t at = 0;
     for (int i = 0; i < params->count; i++) {
         char        room[LS_PATH_BYTES], name[LS_PATH_BYTES];
-        const char *mean   = name_of(params, i, naming, room);
+        const char *mean   = name_of(params->slot[i].tensor->name, naming, room);
         const int   prefix = mean ? batch_norm_prefix(mean) : 0;
         if (!prefix) continue;
         if (snprintf(name, sizeof name, "%.*s%s", prefix, mean, batches_ending) >= (int)sizeof name) return -1;
@@ -367,6 +395,27 @@ static int64_t add_batch_counts(json_t *header, const ls_params *params, ls_nami
         at += (int64_t)sizeof(int64_t);
     }
     return at;
+}
+
+/* Adds the tensors of a parameter to the header. */
+static bool add_tensors(json_t *header, const ls_architecture *a, const ls_params *params, int slot, ls_naming naming,
+                        int64_t *at)
+{
+    const ls_tensor *t = params->slot[slot].tensor;
+    ls_part          part[LS_PARTS];
+    const int        parts = ls__param_parts(params->graph, t, part);
+    bool             good  = true;
+    for (int k = 0; k < parts; k++) {
+        int64_t     dim[LS_MAX_DIMS], bytes = sizeof(float);
+        json_t     *shape = json_array();
+        char        room[LS_PATH_BYTES];
+        const char *name = name_of(part[k].name, naming, room);
+        for (int d = 0, rank = stored_dims(a, t, part[k].rows, dim); d < rank; bytes *= dim[d++])
+            json_array_append_new(shape, json_integer(dim[d]));
+        good = name && json_object_set_new(header, name, header_item("F32", shape, *at, bytes)) == 0 && good;
+        *at += bytes;
+    }
+    return good;
 }
 
 /* Returns the text of the header, padded with spaces so that the values begin at a multiple of 8 bytes.  NULL without
@@ -382,17 +431,7 @@ static char *header_text(const ls_architecture *a, const ls_params *params, cons
         good = json_object_set_new(json_object_get(header, "__metadata__"), metadata->key,
                                    json_string(metadata->text)) == 0 &&
                good;
-    for (int i = 0; i < params->count; i++) {
-        const ls_tensor *t = params->slot[i].tensor;
-        int64_t          dim[LS_MAX_DIMS], bytes = params->slot[i].count * (int64_t)sizeof(float);
-        json_t          *shape = json_array();
-        char             room[LS_PATH_BYTES];
-        const char      *name = name_of(params, i, naming, room);
-        for (int d = 0, rank = stored_dims(a, t, dim); d < rank; d++)
-            json_array_append_new(shape, json_integer(dim[d]));
-        good = name && json_object_set_new(header, name, header_item("F32", shape, at, bytes)) == 0 && good;
-        at += bytes;
-    }
+    for (int i = 0; i < params->count; i++) good = add_tensors(header, a, params, i, naming, &at) && good;
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL, *padded = NULL;
     json_decref(header);
     if (text) {

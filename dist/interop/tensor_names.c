@@ -9,6 +9,52 @@
 
 #include "dist/interop/image_models.h"
 
+/* Compares a name with a pattern, in which `*` stands for a number; *number is its text.  */
+static bool matches(const char *pattern, const char *name, char number[16])
+{
+    const char *star = strchr(pattern, '*');
+    *number          = 0;
+    if (!star) return strcmp(pattern, name) == 0;
+    const size_t before = (size_t)(star - pattern), digits = strspn(name + strnlen(name, before), "0123456789");
+    if (strncmp(pattern, name, before) != 0 || digits < 1 || digits > 15) return false;
+    memcpy(number, name + before, digits);
+    number[digits] = 0;
+    return strcmp(star + 1, name + before + digits) == 0;
+}
+
+/* Writes a pattern with the number in the place of `*`. */
+static void fill_in(const char *pattern, const char *number, char name[256])
+{
+    const char *star = strchr(pattern, '*');
+    if (star)
+        snprintf(name, 256, "%.*s%s%s", (int)(star - pattern), pattern, number, star + 1);
+    else
+        snprintf(name, 256, "%s", pattern);
+}
+
+int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS])
+{
+    const ls_architecture *a   = ls__architecture_of(g);
+    const ls_name_row     *row = a && a->names ? a->names(g->model_args) : NULL;
+    const int64_t          all = param->rank ? param->dim[0] : 1;
+    char                   number[16];
+    int64_t                rows[LS_PARTS];
+    int                    n = 0;
+    while (row && row->param && !matches(row->param, param->name, number)) row++;
+    if (!row || !row->param) {
+        snprintf(part[0].name, sizeof part[0].name, "%s", param->name);
+        part[0].rows = all;
+        return 1;
+    }
+    while (n < LS_PARTS && row->stored[n]) n++;
+    if (n == LS_PARTS) a->qkv_rows(g->model_args, rows);
+    for (int i = 0; i < n; i++) {
+        fill_in(row->stored[i], number, part[i].name);
+        part[i].rows = n == LS_PARTS ? rows[i] : all / n;
+    }
+    return n;
+}
+
 /* Prefixes that PyTorch's wrappers of modules add to all names: DistributedDataParallel, torch.compile, a module that
  * holds the model, and an average of weights. */
 static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "model_ema.", NULL};

@@ -12,8 +12,17 @@
 #include "dist/interop/architecture.h"
 #include "dist/interop/tensor_set.h"
 
-/* Returns the tensor that holds the parameter, or NULL.  The tensor has the name of the parameter, its name in
- * transformers' ResNet, that name without the prefix of the architecture, or the name of a tied tensor. */
+/* A tensor that holds rows of a parameter. */
+typedef struct ls_part {
+    char    name[256];
+    int64_t rows;
+} ls_part;
+
+/* Sets the tensors in which files hold a parameter of the graph, by the names of its architecture; returns how many. */
+int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS]);
+
+/* Returns the tensor with the name of a parameter or part, or NULL.  The tensor has this name, its name in transformers'
+ * ResNet, that name without the prefix of the architecture, or the name of a tied tensor. */
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param);
 
 /* Returns the slot of the parameter that a tied tensor repeats, or -1. */
