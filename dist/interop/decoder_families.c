@@ -122,6 +122,10 @@ static const char *const harmless[] = {"architectures",
                                        "tokenizer_class",
                                        NULL};
 
+/* Keys that other models set to true. */
+static const char *const always_false[] = {"use_bidirectional_attention", "is_encoder_decoder", "add_cross_attention",
+                                           NULL};
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void read_activation(ls_config_keys *k, const family *f, args *a)
@@ -273,8 +277,8 @@ static ls_status read(const char *path, const json_t *config, void *out)
     if (!a.kv_heads) a.kv_heads = a.heads;
     if (!a.head_width && a.heads > 0) a.head_width = a.width / a.heads;
     if (ls__key_real(&k, "attention_dropout", 0) > 0) ls__key_fails(&k, "attention_dropout", "0");
-    if (ls__key_bool(&k, "use_bidirectional_attention", false))
-        ls__key_fails(&k, "use_bidirectional_attention", "false");
+    for (const char *const *key = always_false; *key; key++)
+        if (ls__key_bool(&k, *key, false)) ls__key_fails(&k, *key, "false");
     read_activation(&k, f, &a);
     read_bias(&k, f, &a);
     read_rope(&k, f, &a);
