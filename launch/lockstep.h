@@ -127,15 +127,20 @@ ls_status ls_run_predict(ls_run *run, const ls_predict_options *options);
 /* ---- text generation --------------------------------------------------------------------------------------------- */
 
 typedef struct ls_generate_options {
-    const char *prompt;       /* UTF-8; NULL: a new line                                                         */
-    size_t      prompt_bytes; /* 0: up to the terminating zero                                                   */
-    int64_t     max_tokens;   /* 0: 200                                                                          */
-    double      temperature;  /* divisor of the logits; 0: the likeliest token always                            */
-    int32_t     top_k;        /* only the k likeliest tokens; 0: all                                             */
-    double      top_p;        /* only the likeliest tokens that together have probability p; 0: all              */
-    uint64_t    seed;
-    bool        no_stop;  /* continue after <|endoftext|>                                                        */
-    bool        no_cache; /* compute the whole window for every token instead of caching keys and values         */
+    const char    *prompt;       /* UTF-8; NULL: a new line                                                         */
+    size_t         prompt_bytes; /* 0: up to the terminating zero                                                   */
+    int64_t        max_tokens;   /* 0: 200                                                                          */
+    double         temperature;  /* divisor of the logits; 0: the likeliest token always                            */
+    int32_t        top_k;        /* only the k likeliest tokens; 0: all                                             */
+    double         top_p;        /* only the likeliest tokens that together have probability p; 0: all              */
+    uint64_t       seed;
+    double         repetition_penalty; /* divides positive logits of tokens in the text, and multiplies negative ones
+                                          (Keskar 2019); 0 or 1: none                                            */
+    const int32_t *stop;               /* tokens that end the text; none: <|endoftext|>                          */
+    int            stops;
+    bool           silent_prompt; /* `each` is called for the generated text alone                                  */
+    bool           no_stop;  /* continue after the end of a text                                                    */
+    bool           no_cache; /* compute the whole window for every token instead of caching keys and values         */
     /* Called on rank 0 for every token of the prompt and of the text; text NULL: the token has no text of its own. */
     ls_status (*each)(int32_t token, const char *text, size_t bytes, void *context);
     void *context;

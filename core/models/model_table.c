@@ -105,7 +105,7 @@ static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gp
     }
 
 static const char *const decoder_biases[] = LS_ENUM_TEXTS(LS_DECODER_BIAS_LIST);
-static const char *const rope_scalings[]  = LS_ENUM_TEXTS(LS_ROPE_SCALING_LIST);
+static const char *const rope_scalings[]  = LS_ENUM_TEXTS(LS_ROPE_LIST);
 
 static const ls_decoder_args decoder_defaults = {.norm = LS_NORM_RMS, .activation = LS_SILU, .tied = true};
 
@@ -133,7 +133,7 @@ static const ls_field decoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(l
                                           DECODER(FLOAT, rope_factor),
                                           DECODER(FLOAT, rope_low),
                                           DECODER(FLOAT, rope_high),
-                                          DECODER(FLOAT, rope_original),
+                                          DECODER(INT64, rope_original),
                                           DECODER(FLOAT, rope_share),
                                           DECODER(INT, no_rope_every),
                                           DECODER(INT64, window),

@@ -162,7 +162,8 @@ typedef struct ls_decoder_args {
     bool            plain;        /* perceptron without gate */
     float           theta;        /* base of the rotary positions; 0: 10,000 */
     ls_rope_scaling rope_scaling; /* of positions, for longer contexts, with the next four (ls_rotary) */
-    float           rope_factor, rope_low, rope_high, rope_original;
+    float           rope_factor, rope_low, rope_high;
+    int64_t         rope_original;
     float           rope_share;      /* share of each head that is rotated; 0: 1 */
     int             no_rope_every;   /* each so-many-th layer has no positions (SmolLM 3: 4); 0: none */
     int64_t         window;          /* a query sees itself and the window - 1 keys before it; 0: all keys */

@@ -221,7 +221,8 @@ typedef struct ls_rope {
     float           base;    /* theta; 0: 10,000 */
     int             columns; /* elements of each head that are rotated, the first; 0: all */
     ls_rope_scaling scaling; /* for contexts that are longer than the original */
-    float           factor, low, high, original;
+    float           factor, low, high;
+    int64_t         original;
 } ls_rope;
 
 /* Multi-head attention, with the parameters and initialisers of PyTorch's nn.MultiheadAttention (batch first):

@@ -159,7 +159,7 @@ static void read_scaling(ls_config_keys *k, args *a)
     a->rope_share = (float)ls__key_real(k, "partial_rotary_factor", (double)a->rope_share);
     if (strcmp(type, "default") == 0) return;
     a->rope_factor   = (float)ls__key_real(k, "factor", 1);
-    a->rope_original = (float)ls__key_int(k, "original_max_position_embeddings", a->context);
+    a->rope_original = ls__key_int(k, "original_max_position_embeddings", a->context);
     if (strcmp(type, "linear") == 0) {
         a->rope_scaling  = LS_ROPE_LINEAR;
         a->rope_original = 0;
@@ -199,7 +199,7 @@ static void read_rope(ls_config_keys *k, const family *f, args *a)
         if (ls__key_object(&in, "sliding_attention", &sliding)) {
             args local = {.theta = a->theta_local > 0 ? a->theta_local : a->theta};
             read_scaling(&sliding, &local);
-            if (local.rope_scaling != LS_ROPE_PLAIN) ls__key_fails(&sliding, "rope_type", "default");
+            if (local.rope_scaling != LS_ROPE_NONE) ls__key_fails(&sliding, "rope_type", "default");
             a->theta_local = local.theta;
             ls__keys_close(&sliding, NULL);
         }
@@ -313,13 +313,13 @@ static json_t *scaling_of(const args *a)
 {
     static const char *const types[] = {
         [LS_ROPE_LINEAR] = "linear", [LS_ROPE_LLAMA3] = "llama3", [LS_ROPE_YARN] = "yarn"};
-    if (a->rope_scaling == LS_ROPE_PLAIN) return json_null();
+    if (a->rope_scaling == LS_ROPE_NONE) return json_null();
     json_t *o = json_pack("{s:s, s:f}", "rope_type", types[a->rope_scaling], "factor", (double)a->rope_factor);
     if (a->rope_scaling == LS_ROPE_LINEAR) return o;
     const bool yarn = a->rope_scaling == LS_ROPE_YARN;
     set(o, yarn ? "beta_slow" : "low_freq_factor", json_real((double)a->rope_low));
     set(o, yarn ? "beta_fast" : "high_freq_factor", json_real((double)a->rope_high));
-    set(o, "original_max_position_embeddings", json_integer((json_int_t)a->rope_original));
+    set(o, "original_max_position_embeddings", json_integer(a->rope_original));
     return o;
 }
 

@@ -6,8 +6,8 @@
  * per execution, which processes a prompt faster.  Both share one cache of keys and values, so that each token is
  * computed once.  Without the cache the model computes the whole context for every token, with the same result.
  *
- * The context holds the tokens that the model attends to, at most as many as in training.  When the context is full,
- * its second half becomes the beginning of the next context.
+ * The context holds the tokens that the model attends to, at most as many as in training, and at most as many as the
+ * prompt and the text have.  When the context is full, its second half becomes the beginning of the next context.
  *
  * Every rank generates the whole text; at the end the ranks compare a hash of their tokens.
  */
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/integer.h"
 #include "core/graph/graph.h"
 #include "launch/data/dataset_source.h"
 #include "launch/generate/sampling.h"
@@ -37,6 +38,7 @@ typedef struct generator {
     const ls_tokenizer        *tokenizer;
     ls_sampling                sampling;
     ls_candidate              *candidates; /* workspace of ls_sample_token, `vocabulary` entries             */
+    float                     *penalised;  /* logits after the repetition penalty                            */
     inference                  one;        /* for one token; without the cache, for the whole context        */
     inference                  block;      /* for BLOCK tokens; unused without the cache                     */
     int32_t                   *context;    /* tokens that the model attends to                               */
@@ -46,7 +48,10 @@ typedef struct generator {
     int32_t                    vocabulary; /* of the model, tokens                                           */
     int32_t                    known;      /* tokens of the tokenizer; at most `vocabulary`                  */
     int32_t                    end;        /* id of <|endoftext|>; -1: the tokenizer has none                */
-    uint64_t                   hash;       /* hash of all generated tokens                                   */
+    ls_tokens                  prompt;
+    const int32_t             *before; /* tokens before the prompt, such as <s>                          */
+    int                        befores;
+    uint64_t                   hash; /* hash of all generated tokens                                   */
 } generator;
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
@@ -54,7 +59,7 @@ typedef struct generator {
 static ls_status build_inference(generator *g, inference *m, int64_t tokens)
 {
     ls_tensor         *logits;
-    ls_language_inputs in = {.cached = !g->options->no_cache};
+    ls_language_inputs in = {.cached = g->options->no_cache ? 0 : g->capacity};
     m->tokens             = tokens;
     m->graph              = ls_graph_new();
     ls_graph_precision(m->graph, g->run->recipe->train.precision);
@@ -81,6 +86,7 @@ static ls_status build(generator *g)
     }
     g->context    = ls_arena_alloc(g->run->memory, (size_t)g->capacity * sizeof *g->context);
     g->candidates = ls_arena_alloc(g->run->memory, (size_t)g->vocabulary * sizeof *g->candidates);
+    g->penalised  = ls_arena_alloc(g->run->memory, (size_t)g->vocabulary * sizeof *g->penalised);
     return LS_OK;
 }
 
@@ -147,58 +153,86 @@ static int32_t first_token(const generator *g)
     return id < 0 ? 0 : id;
 }
 
-static ls_status take_tokens(generator *g, const ls_tokens *tokens)
+/* Encodes the prompt; without a prompt, a newline where the tokenizer has one.  A prompt begins with the tokens that the
+ * tokenizer puts before a text. */
+static ls_status encode_prompt(generator *g)
 {
-    LS_CHECK(tokens->count <= g->capacity, LS_ERR_USAGE,
+    const char *prompt = g->options->prompt;
+    size_t      bytes  = prompt && !g->options->prompt_bytes ? strlen(prompt) : g->options->prompt_bytes;
+    ls_tokens  *tokens = &g->prompt;
+    ls_status   status = ls_tokenizer_encode(g->tokenizer, prompt ? prompt : "\n", prompt ? bytes : 1, tokens);
+    if (status != LS_OK && prompt) return status;
+    if (status != LS_OK) tokens->count = 0;
+    g->before = ls_tokenizer_before(g->tokenizer, &g->befores);
+    if (g->befores && tokens->count && tokens->id[0] == g->before[0]) g->befores = 0; /* the text has them already */
+    if (tokens->replaced && g->run->is_root)
+        fprintf(stderr, "lockstep: the prompt has %lld invalid UTF-8 sequences, replaced by U+FFFD\n",
+                (long long)tokens->replaced);
+    LS_CHECK(tokens->count + g->befores <= g->capacity, LS_ERR_USAGE,
              "generate: the prompt has %lld tokens, more than the model's context of %lld" LS_HINT
              "give a shorter prompt, or a model trained with a larger data.context",
              (long long)tokens->count, (long long)g->capacity);
+    return LS_OK;
+}
+
+static int64_t most_tokens(const generator *g)
+{
+    return g->options->max_tokens ? g->options->max_tokens : DEFAULT_TOKENS;
+}
+
+/* Puts the prompt into the context. */
+static ls_status take_prompt(generator *g)
+{
+    const ls_tokens *tokens = &g->prompt;
     for (int64_t i = 0; i < tokens->count; i++)
         LS_CHECK(tokens->id[i] < g->vocabulary, LS_ERR_DATA,
                  "generate: token %d of the prompt is outside the model's vocabulary of %d", tokens->id[i],
                  g->vocabulary);
+    for (int i = 0; i < g->befores; i++) append(g, g->before[i]);
     for (int64_t i = 0; i < tokens->count; i++) {
         append(g, tokens->id[i]);
-        LS_TRY(emit(g, tokens->id[i]));
+        if (!g->options->silent_prompt) LS_TRY(emit(g, tokens->id[i]));
     }
-    if (!tokens->count) append(g, first_token(g));
-    if (tokens->replaced && g->run->is_root)
-        fprintf(stderr, "lockstep: the prompt has %lld invalid UTF-8 sequences, replaced by U+FFFD\n",
-                (long long)tokens->replaced);
+    if (!g->length) append(g, first_token(g));
     return LS_OK;
 }
 
-/* Encodes the prompt into the context; without a prompt, a newline where the tokenizer has one. */
-static ls_status take_prompt(generator *g)
+/* Applies the repetition penalty to the tokens of the context. */
+static const float *penalise(generator *g, const float *logits)
 {
-    const char *prompt = g->options->prompt;
-    size_t      bytes  = prompt && !g->options->prompt_bytes ? strlen(prompt) : g->options->prompt_bytes;
-    ls_tokens   tokens = {0};
-    ls_status   status = ls_tokenizer_encode(g->tokenizer, prompt ? prompt : "\n", prompt ? bytes : 1, &tokens);
-    if (status != LS_OK && !prompt) {
-        tokens.count = 0;
-        status       = LS_OK;
+    const float penalty = (float)g->options->repetition_penalty;
+    if (!(penalty > 0) || penalty == 1) return logits;
+    memcpy(g->penalised, logits, (size_t)g->vocabulary * sizeof *logits);
+    for (int64_t i = 0; i < g->length; i++) {
+        const int32_t token = g->context[i];
+        g->penalised[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty;
     }
-    if (status == LS_OK) status = take_tokens(g, &tokens);
-    ls_tokens_free(&tokens);
-    return status;
+    return g->penalised;
+}
+
+static bool stops(const generator *g, int32_t token)
+{
+    if (g->options->no_stop) return false;
+    for (int i = 0; i < g->options->stops; i++)
+        if (token == g->options->stop[i]) return true;
+    return !g->options->stops && g->end >= 0 && token == g->end;
 }
 
 static ls_status generate_text(generator *g)
 {
-    const int64_t count = g->options->max_tokens ? g->options->max_tokens : DEFAULT_TOKENS;
-    const bool    stop  = g->end >= 0 && !g->options->no_stop;
+    LS_TRY(encode_prompt(g));
+    g->capacity = ls__min(g->capacity, ls__max(g->befores + g->prompt.count, 1) + most_tokens(g));
     LS_TRY(build(g));
     LS_TRY(take_prompt(g));
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0, count = most_tokens(g); i < count; i++) {
         const float *logits = NULL;
         LS_TRY(compute_context(g, &logits));
-        int32_t token = ls_sample_token(&g->sampling, g->known, logits, i, g->candidates);
+        int32_t token = ls_sample_token(&g->sampling, g->known, penalise(g, logits), i, g->candidates);
         LS_CHECK(token >= 0, LS_ERR_DATA,
                  "generate: after %lld tokens the model's logits are not finite" LS_HINT
                  "`lockstep ckpt inspect` shows which parameters are not finite",
                  (long long)i);
-        if (stop && token == g->end) break;
+        if (stops(g, token)) break;
         g->hash = g->hash * 0x100000001b3ull ^ (uint64_t)(uint32_t)token;
         LS_TRY(emit(g, token));
         append(g, token);
@@ -254,6 +288,7 @@ ls_status ls_run_generate(ls_run *run, const ls_generate_options *options)
     LS_TRY(ls_run_swap_average(run));
     ls_status status = ls_comm_agree(run->comm, generate_text(&g));
     if (status == LS_OK) status = compare_ranks(&g);
+    ls_tokens_free(&g.prompt);
     free_inference(&g.block); /* before `one`, whose cache it shares */
     free_inference(&g.one);
     LS_TRY(ls_run_swap_average(run));

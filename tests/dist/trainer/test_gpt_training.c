@@ -51,7 +51,7 @@ static decoder decoder_new(int64_t rows, int64_t length, ls_params *params, bool
     ls_gpt_args a = model_args();
     a.g           = d.g;
     a.x           = ls_input(d.g, "tokens", LS_I32, length);
-    a.cached      = cached;
+    a.cached      = cached ? a.context : 0;
     if (cached) a.start = ls_input(d.g, "start", LS_I32);
     d.logits = ls__gpt(a);
     check(ls_graph_status(d.g));
