@@ -105,7 +105,6 @@ static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gp
     }
 
 static const char *const decoder_biases[] = LS_ENUM_TEXTS(LS_DECODER_BIAS_LIST);
-static const char *const rope_scalings[]  = LS_ENUM_TEXTS(LS_ROPE_LIST);
 
 static const ls_decoder_args decoder_defaults = {.norm = LS_NORM_RMS, .activation = LS_SILU, .tied = true};
 
@@ -129,7 +128,7 @@ static const ls_field decoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(l
                                           LS_FIELD_OF(ls__activations, ls_decoder_args, activation),
                                           DECODER(BOOL, plain),
                                           DECODER(FLOAT, theta),
-                                          LS_FIELD_OF(rope_scalings, ls_decoder_args, rope_scaling),
+                                          LS_FIELD_OF(ls__rope_names, ls_decoder_args, rope_scaling),
                                           DECODER(FLOAT, rope_factor),
                                           DECODER(FLOAT, rope_low),
                                           DECODER(FLOAT, rope_high),

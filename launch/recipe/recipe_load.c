@@ -134,8 +134,8 @@ static ls_status choose_model(ls_recipe *r, const char *file)
     LS_CHECK(!r->model.name || !r->model.layers.count, LS_ERR_USAGE,
              "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s",
              where_of(r, "model.layers"), where_of(r, "model.name"));
-    LS_CHECK(r->model.name || r->model.layers.count, LS_ERR_USAGE,
-             "%s: expected a model, found neither model.name nor model.layers", file);
+    LS_CHECK(r->model.name || r->model.layers.count || r->model.pretrained, LS_ERR_USAGE,
+             "%s: expected a model, found neither model.name nor model.layers nor model.pretrained", file);
     return LS_OK;
 }
 

@@ -163,6 +163,7 @@ ls_status ls_run_set_recipe(ls_run *run, ls_recipe *recipe)
 {
     char seed[32];
     run->recipe = recipe;
+    LS_TRY_COLLECTIVE(run, ls_adopt_model(recipe, run->is_root));
     LS_TRY_COLLECTIVE(run, ls_adopt_input(recipe, run->is_root));
     snprintf(seed, sizeof seed, "%lld", (long long)recipe->train.seed);
     const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};

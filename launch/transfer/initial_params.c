@@ -33,6 +33,26 @@ void ls_head_of(const ls_initial_model *m, const char *head[2])
     }
 }
 
+/* ---- the model --------------------------------------------------------------------------------------------------- */
+
+ls_status ls_adopt_model(ls_recipe *r, bool prints)
+{
+    const char   *folder = r->model.pretrained, *set[2];
+    ls_pretrained p;
+    if (r->model.name || r->model.layers.count) return LS_OK;
+    LS_CHECK(access(folder, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s",
+             ls_recipe_where(r, "model.pretrained"), folder, strerror(errno));
+    LS_CHECK(ls_pretrained_is(folder), LS_ERR_USAGE,
+             "%s: model.pretrained: expected a folder with config.json, because the recipe names no model, found "
+             "%s" LS_HINT "name the model: model.name and model.options",
+             ls_recipe_where(r, "model.pretrained"), folder);
+    LS_TRY(ls_pretrained_read(folder, &p));
+    set[0] = ls_arena_printf(r->arena, "model.name=%s", p.model);
+    set[1] = ls_arena_printf(r->arena, "model.options={%s}", p.options);
+    if (prints) fprintf(stderr, "model.pretrained: the model is %s {%s}\n", p.model, p.options);
+    return ls_recipe_set(r, 2, (char *const *)set);
+}
+
 /* ---- input ------------------------------------------------------------------------------------------------------- */
 
 static const char *numbers_text(ls_arena *memory, const char *key, const float *value, int n)

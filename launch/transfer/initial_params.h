@@ -8,6 +8,10 @@
 #include "datasets/datasets.h"
 #include "launch/recipe/recipe.h"
 
+/* Sets model.name and model.options of a recipe that has neither, nor layers, to those of the config.json in
+ * model.pretrained, so that the run's recipe.yaml holds them.  Prints them if `prints`. */
+ls_status ls_adopt_model(ls_recipe *r, bool prints);
+
 /* Sets data.size, data.interpolation, data.mean and data.std, where the recipe leaves them out, to the values that
  * model.pretrained states about its images, so that the run's recipe.yaml holds them.  Prints them if `prints`. */
 ls_status ls_adopt_input(ls_recipe *recipe, bool prints);

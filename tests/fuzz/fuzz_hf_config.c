@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * config.json: the bytes are the file.  It is compared with a GPT, and read as the options of a GPT, or as a model for
- * images of timm or transformers. */
+ * config.json: the bytes are the file.  It is compared with a GPT, and read as the options of a GPT or a decoder, or as
+ * a model for images of timm or transformers. */
 #include "core/graph/graph.h"
 #include "dist/interop/hf_config.h"
 #include "dist/dist.h"
@@ -19,24 +19,20 @@ static const ls_graph *fuzz_gpt(void)
 
 FUZZ_TARGET(config)
 {
-    char    path[FILES_PATH + 32], options[1024];
-    int64_t classes = -1;
+    char path[FILES_PATH + 32];
     snprintf(path, sizeof path, "%s/config.json", fuzz_folder());
     file_write(path, data, bytes);
     fuzz_status(ls_hf_config_check(path, fuzz_gpt()));
-    memset(options, 'x', sizeof options);
-    ls_config_entry        entries[LS_CONFIG_ENTRIES];
     const ls_architecture *a      = NULL;
     ls_status              status = ls__hf_config_architecture(path, &a);
-    if (status == LS_OK)
-        status =
-            ls__hf_config_options(path, entries, a->config(a->smallest, entries), options, sizeof options, &classes);
+    ls_pretrained p = {.classes = -1};
+    memset(p.options, 'x', sizeof p.options);
+    if (status == LS_OK) status = ls__hf_config_read(path, a, &p);
     fuzz_status(status);
     if (status == LS_OK) {
-        fuzz_expect(memchr(options, 0, sizeof options) && !strchr(options, '\n'));
-        fuzz_expect(classes >= 1 && classes <= INT32_MAX);
+        fuzz_expect(memchr(p.options, 0, sizeof p.options) && !strchr(p.options, '\n'));
+        fuzz_expect(p.classes >= 1 && p.classes <= INT32_MAX);
     }
-    ls_pretrained p;
     status = ls_pretrained_read(fuzz_folder(), &p);
     fuzz_status(status);
     fuzz_expect(status != LS_OK || (p.classes >= 1 && p.classes <= INT32_MAX && *p.model));

@@ -10,6 +10,7 @@ import warnings
 
 import torch
 
+import make_decoders
 import make_gpt
 import make_lenet5
 import make_multihead_attention

@@ -4,6 +4,7 @@
 Writes tests/golden/decoders/NAME (config.json and model.safetensors, bfloat16 or float16 for some) and values/decoders.txt.  The sizes are odd: heads
 are wider than width / heads, one head of keys and values, windows that are shorter than the samples, each kind of scaled positions.
 """
+import copy
 import pathlib
 import shutil
 
@@ -32,7 +33,7 @@ FAMILIES = {
         "yarn", factor=4.0, original_max_position_embeddings=16))),
     "qwen3": ("Qwen3", "bfloat16", dict(head_dim=6, rope_parameters=rope())),
     "smollm3": ("SmolLM3", "bfloat16", dict(num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=3, no_rope_layer_interval=2,
-                                            rope_parameters=rope(), pad_token_id=0)),
+                                            rope_parameters=rope())),
     "gemma": ("Gemma", "bfloat16", dict(head_dim=6, num_key_value_heads=1, rope_parameters=rope())),
     "gemma2": ("Gemma2", "bfloat16", dict(head_dim=6, sliding_window=4, query_pre_attn_scalar=10, attn_logit_softcapping=2.0,
                                           final_logit_softcapping=1.5, rope_parameters=rope())),
@@ -44,7 +45,7 @@ FAMILIES = {
 def build(name, seed):
     kind, dtype, options = FAMILIES[name]
     text = "Text" if kind == "Gemma3" else ""
-    config = getattr(transformers, f"{kind}{text}Config")(**{**SIZES, **options}, bos_token_id=1, eos_token_id=2)
+    config = getattr(transformers, f"{kind}{text}Config")(**{**SIZES, **options}, bos_token_id=1, eos_token_id=2, pad_token_id=None)
     config._attn_implementation = "eager"
     net = getattr(transformers, f"{kind}ForCausalLM")(config)
     draw = torch.Generator().manual_seed(seed)
@@ -57,9 +58,8 @@ def build(name, seed):
 
 def save(net, dtype, folder):
     shutil.rmtree(folder, ignore_errors=True)
-    net.to(dtype).save_pretrained(folder)
+    copy.deepcopy(net).to(dtype).save_pretrained(folder)  # a copy, because the frequencies of positions would be rounded as well
     (folder / "generation_config.json").unlink(missing_ok=True)
-    net.float()
 
 
 def greedy(net, prompt):
