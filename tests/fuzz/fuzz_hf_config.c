@@ -25,7 +25,7 @@ FUZZ_TARGET(config)
     fuzz_status(ls_hf_config_check(path, fuzz_gpt()));
     const ls_architecture *a      = NULL;
     ls_status              status = ls__hf_config_architecture(path, &a);
-    ls_pretrained p = {.classes = -1};
+    ls_pretrained          p      = {.classes = -1};
     memset(p.options, 'x', sizeof p.options);
     if (status == LS_OK) status = ls__hf_config_read(path, a, &p);
     fuzz_status(status);

@@ -64,6 +64,7 @@ def main():
     write("values/recurrent.txt", make_recurrent.golden)
     write("values/rnn_lm.txt", make_rnn_lm.golden)
     write("values/gpt.txt", make_gpt.small)
+    write("values/decoders.txt", make_decoders.make)
     write("values/transformer.txt", make_transformer.golden)
     for name, op in make_ops.OPS.items():
         write(f"ops/{name}.txt", lambda out: make_ops.golden(out, name, *op))

@@ -35,10 +35,17 @@ static void language_models(void **state)
     for (const ls_model_entry *m = ls__model_table; m->name; m++) {
         if (m->kind != LS_LANGUAGE_MODEL) continue;
         for (int with_target = 0; with_target < 2; with_target++) {
-            ls_graph   *g    = ls_graph_new();
-            ls_gpt_args args = {.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 50257};
+            ls_graph *g = ls_graph_new();
+            union {
+                ls_language_head head;
+                char             bytes[1024];
+            } args = {.bytes = {0}};
             assert_true(m->args_bytes <= sizeof args);
-            if (with_target) args.target = ls_input(g, "target", LS_I32, 8);
+            if (m->defaults) memcpy(&args, m->defaults, m->args_bytes);
+            args.head.g       = g;
+            args.head.x       = ls_input(g, "tokens", LS_I32, 8);
+            args.head.classes = 50257;
+            if (with_target) args.head.target = ls_input(g, "target", LS_I32, 8);
             const ls_tensor *y = m->build(&args);
             assert_ok(ls_graph_status(g));
             assert_string_equal(ls__shape(y), with_target ? "B" : "B x 8 x 50257");

@@ -72,8 +72,7 @@ static void check_logits(const golden *file, const ls_decoder_args *a, ls_params
     const float *y = decoder_run(&d, SAMPLES, tokens, NULL);
     float        kept[SAMPLES * KEPT * MOST_TOKENS];
     for (int i = 0; i < SAMPLES * KEPT; i++)
-        memcpy(kept + i * a->vocab, y + (i / KEPT * T + i % KEPT * EVERY) * a->vocab,
-               (size_t)a->vocab * sizeof *kept);
+        memcpy(kept + i * a->vocab, y + (i / KEPT * T + i % KEPT * EVERY) * a->vocab, (size_t)a->vocab * sizeof *kept);
     golden_close_to(file, "logits", SAMPLES * KEPT * a->vocab, kept, golden_get(file, "logits")->f32, 1e-4, 1e-4);
     decoder_free(&d);
 }
@@ -151,11 +150,8 @@ static void check_family(const golden *file, const char *folder)
     check_logits(file, &a, ls_trainer_params(t));
     check_greedy(file, &a, ls_trainer_params(t));
     check_saving(t, g);
-    const ls_batch batch = {.inputs      = 2,
-                            .name        = {"tokens", "target"},
-                            .data        = {tokens, target},
-                            .rows        = SAMPLES,
-                            .global_rows = SAMPLES};
+    const ls_batch batch = {
+        .inputs = 2, .name = {"tokens", "target"}, .data = {tokens, target}, .rows = SAMPLES, .global_rows = SAMPLES};
     for (int step = 0; step < want->count; step++) {
         ls_metrics metrics;
         assert_ok(ls_trainer_step(t, &batch, &metrics));
