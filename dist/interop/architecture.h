@@ -69,8 +69,8 @@ typedef struct ls_architecture {
     const ls_buffer_tensor *buffers;
     /* Sets the entries of config.json for a model with these arguments (ls_gpt_args for "gpt"); returns how many. */
     int (*config)(const void *args, ls_config_entry entries[LS_CONFIG_ENTRIES]);
-    /* (instead of config) Reads config.json into arguments, and returns the config.json of arguments; NULL: no model_type
-     * has them. */
+    /* (instead of config) Reads config.json into arguments, and makes the config.json of arguments, NULL if no
+     * model_type has them. */
     ls_status (*read)(const char *path, const json_t *config, void *args);
     json_t *(*write)(const void *args);
     /* (optional) Names in files, ended by a row of NULL, and the rows of the tensors of queries, keys and values. */

@@ -17,7 +17,7 @@
 
 typedef ls_decoder_args args;
 
-/* What a family has besides the keys that all have. */
+/* Keys that a family has besides those of all. */
 enum {
     HAS_HEAD_DIM    = 1 << 0,
     HAS_BIAS        = 1 << 1, /* attention_bias */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The options of a named model (core/models/model_table.h), as config.json states them.  Not public.  Options that files
- * do not state do not count: the vocabulary, dropout and textbook attention.
+ * The options of a named model (core/models/model_table.h), as config.json states them.  Not public.  Options that
+ * files do not state do not count: the vocabulary, dropout and textbook attention.
  */
 #ifndef LS_DIST_INTEROP_MODEL_OPTIONS_H
 #define LS_DIST_INTEROP_MODEL_OPTIONS_H

@@ -153,8 +153,8 @@ static int32_t first_token(const generator *g)
     return id < 0 ? 0 : id;
 }
 
-/* Encodes the prompt; without a prompt, a newline where the tokenizer has one.  A prompt begins with the tokens that the
- * tokenizer puts before a text. */
+/* Encodes the prompt; without a prompt, a newline where the tokenizer has one.  A prompt begins with the tokens that
+ * the tokenizer puts before a text. */
 static ls_status encode_prompt(generator *g)
 {
     const char *prompt = g->options->prompt;

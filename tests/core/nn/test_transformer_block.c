@@ -43,8 +43,8 @@ static ls_tensor *build(const golden *c, ls_graph *g, bool textbook)
         .key_padding    = golden_number(c, "key_padding", 0) != 0 ? ls_input(g, "padding", LS_I32, T) : NULL,
         .memory_padding = golden_number(c, "memory_padding", 0) != 0 ? ls_input(g, "memory_padding", LS_I32, S) : NULL,
         .heads = 2, .hidden = 12, .causal = golden_number(c, "causal", 0) != 0,
-        .norm_first = golden_number(c, "norm_first", 0) != 0, .activation = golden_number(c, "gelu", 0) != 0 ? LS_GELU : LS_RELU,
-        .textbook = textbook);
+        .norm_first = golden_number(c, "norm_first", 0) != 0,
+        .activation = golden_number(c, "gelu", 0) != 0 ? LS_GELU : LS_RELU, .textbook = textbook);
 }
 
 static const char *short_name(const char *name) { return name + strlen("block."); }
