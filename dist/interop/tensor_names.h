@@ -21,8 +21,8 @@ typedef struct ls_part {
 /* Sets the tensors in which files hold a parameter of the graph, by the names of its architecture; returns how many. */
 int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS]);
 
-/* Returns the tensor with the name of a parameter or part, or NULL.  The tensor has this name, its name in the ResNet of
- * transformers, that name without the prefix of the architecture, or the name of a tied tensor. */
+/* Returns the tensor with the name of a parameter or part, or NULL.  The tensor has this name, its name in the ResNet
+ * of transformers, that name without the prefix of the architecture, or the name of a tied tensor. */
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param);
 
 /* Returns the slot of the parameter that a tied tensor repeats, or -1. */
