@@ -177,12 +177,15 @@ typedef struct ls_translate_options {
     int                best;   /* translations of each line, at most `beam`; 0: 1                                  */
     double             alpha;  /* exponent of the length penalty; 0: translations are ranked by log_p              */
     bool               gnmt;   /* length penalty ((5 + n) / 6)^alpha (Wu 2016) instead of n^alpha                  */
-    int64_t            min_tokens; /* least tokens of a translation                                */
-    double             max_ratio;  /* a translation has at most max_ratio x tokens of the line ... */
-    int64_t            max_extra;  /* ... + max_extra tokens; both 0: 2 and 10                     */
-    int64_t            batch;      /* lines that a rank translates together; 0: 64.  No effect on the
+    double  coverage; /* factor of the coverage penalty (Wu 2016), by the weights of attention; 0: none          */
+    bool    replace_unknown; /* replace <unk> by the word of the line with the greatest weight of attention;
+                               LS_ERR_USAGE: the tokenizer of the target is not of words                        */
+    int64_t min_tokens;      /* least tokens of a translation                                */
+    double  max_ratio;       /* a translation has at most max_ratio x tokens of the line ... */
+    int64_t max_extra;       /* ... + max_extra tokens; both 0: 2 and 10                     */
+    int64_t batch;           /* lines that a rank translates together; 0: 64.  No effect on the
                                                       translations */
-    bool weights; /* compute the weights of attention; LS_ERR_USAGE: the model has none                        */
+    bool    weights; /* compute the weights of attention; LS_ERR_USAGE: the model has none                        */
     ls_status (*each)(const ls_translated *translation, void *context); /* on rank 0, in the order of the lines    */
     void *context;
 } ls_translate_options;

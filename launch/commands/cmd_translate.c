@@ -63,18 +63,20 @@ static ls_status read_options(ls_translate_options *o, output *out, const ls_arg
     LS_TRY(ls_args_int(args, "min-tokens", 0, 1000, 0, &least));
     LS_TRY(ls_args_int(args, "batch", 1, 4096, 64, &batch));
     LS_TRY(ls_args_real(args, "alpha", 0, 10, 1, &o->alpha));
+    LS_TRY(ls_args_real(args, "coverage", 0, 10, 0, &o->coverage));
     LS_TRY(ls_args_real(args, "max-ratio", 0, 100, 2, &o->max_ratio));
     LS_CHECK(best <= beam, LS_ERR_USAGE, "translate: --n-best: expected at most --beam, %lld, found %lld", beam, best);
-    o->beam       = (int)beam;
-    o->best       = (int)best;
-    o->min_tokens = least;
-    o->batch      = batch;
-    o->max_extra  = 10;
-    o->gnmt       = ls_args_option(args, "gnmt") != NULL;
-    out->scores   = best > 1 || ls_args_option(args, "scores");
-    out->links    = ls_args_option(args, "align") != NULL;
-    out->weights  = ls_args_option(args, "align-weights") != NULL;
-    o->weights    = out->links || out->weights;
+    o->beam            = (int)beam;
+    o->best            = (int)best;
+    o->min_tokens      = least;
+    o->batch           = batch;
+    o->max_extra       = 10;
+    o->gnmt            = ls_args_option(args, "gnmt") != NULL;
+    out->scores        = best > 1 || ls_args_option(args, "scores");
+    o->replace_unknown = ls_args_option(args, "replace-unknown") != NULL;
+    out->links         = ls_args_option(args, "align") != NULL;
+    out->weights       = ls_args_option(args, "align-weights") != NULL;
+    o->weights         = out->links || out->weights;
     LS_CHECK(!out->links || !out->weights, LS_ERR_USAGE,
              "translate: expected one of --align and --align-weights, found both");
     return LS_OK;
@@ -252,6 +254,12 @@ const ls_command ls__command_translate = {
         LS_OPTIONS({"beam", "N", "hypotheses of each line; 1: greedy; default 5"},
                    {"alpha", "A", "exponent of the length penalty; 0: none; default 1"},
                    {"gnmt", NULL, "length penalty ((5 + n) / 6)^A (Wu 2016) instead of n^A"},
+                   {"coverage", "B",
+                    "add B x the sum over the tokens of the line of log min(1, sum of their weights of attention) "
+                    "to the score (Wu 2016); default 0"},
+                   {"replace-unknown", NULL,
+                    "replace <unk> by the word of the line with the greatest weight of attention (Luong 2015); for "
+                    "tokenizers of words"},
                    {"n-best", "N", "translations of each line; default 1"},
                    {"scores", NULL, "print log-probability and score"}, {"align", NULL, "print alignments of words"},
                    {"align-weights", NULL, "print the weights of attention between words"},

@@ -3,6 +3,7 @@
 #include "launch/translate/alignment.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -50,13 +51,64 @@ void ls_alignment_of(ls_alignment *a, const ls_run *run, const ls_translated *t,
         for (int64_t c = 0; c < a->cols && tokens[r]; c++) a->weight[r * a->cols + c] /= (float)tokens[r];
 }
 
+/* The column below `cols` with the greatest weight of a row. */
+static int64_t greatest(const ls_alignment *a, int64_t row, int64_t cols)
+{
+    const float *w    = a->weight + row * a->cols;
+    int64_t      best = 0;
+    for (int64_t c = 1; c < cols; c++)
+        if (w[c] > w[best]) best = c;
+    return best;
+}
+
 int64_t ls_alignment_link(const ls_alignment *a, int64_t word)
 {
-    const float *w    = a->weight + word * a->cols;
-    int64_t      best = 0;
-    for (int64_t c = 1; c < a->cols; c++)
-        if (w[c] > w[best]) best = c;
+    const int64_t best = greatest(a, word, a->cols);
     return best == a->cols - 1 ? -1 : best;
+}
+
+/* The word of a line with a number; empty: there is none. */
+static ls_text_line word_of_line(const char *line, int64_t word)
+{
+    for (;; word--) {
+        while (is_space(*line)) line++;
+        size_t bytes = 0;
+        while (line[bytes] && !is_space(line[bytes])) bytes++;
+        if (!word || !bytes) return (ls_text_line){line, bytes};
+        line += bytes;
+    }
+}
+
+static ls_status append(ls_string *s, const char *data, size_t bytes)
+{
+    if (s->bytes + bytes + 1 > s->room) {
+        const size_t room = 2 * (s->bytes + bytes + 1);
+        char        *more = realloc(s->data, room);
+        LS_CHECK(more, LS_ERR_ENV, "translate: no memory for a translation of %zu bytes", room);
+        s->data = more;
+        s->room = room;
+    }
+    memcpy(s->data + s->bytes, data, bytes);
+    s->bytes += bytes;
+    s->data[s->bytes] = 0;
+    return LS_OK;
+}
+
+ls_status ls_alignment_replace(const ls_alignment *a, const ls_run *run, const ls_translated *t, const char *line,
+                               ls_string *text)
+{
+    const int32_t unknown = ls_tokenizer_unknown(run->tokenizer);
+    text->bytes           = 0;
+    for (int64_t i = 0; i < t->tokens; i++) { /* a token is a word */
+        size_t       bytes;
+        const char  *data = ls_tokenizer_token(run->tokenizer, t->token[i], &bytes);
+        ls_text_line word = {data, bytes};
+        if (t->token[i] == unknown && a->cols > 1) word = word_of_line(line, greatest(a, i, a->cols - 1));
+        if (i) LS_TRY(append(text, " ", 1));
+        while (word.bytes && is_space(word.data[word.bytes - 1])) word.bytes--;
+        LS_TRY(append(text, word.data, word.bytes));
+    }
+    return LS_OK;
 }
 
 void ls_alignment_write(const ls_alignment *a, bool weights, FILE *f)

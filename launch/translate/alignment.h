@@ -24,6 +24,11 @@ void ls_alignment_of(ls_alignment *a, const ls_run *run, const ls_translated *t,
 /* The source word with the greatest weight for a target word; -1: the end token has a greater weight. */
 int64_t ls_alignment_link(const ls_alignment *a, int64_t word);
 
+/* Sets *text to a translation in which each <unk> is replaced by the source word with the greatest weight, as in the
+ * line. */
+ls_status ls_alignment_replace(const ls_alignment *a, const ls_run *run, const ls_translated *t, const char *line,
+                               ls_string *text);
+
 /* Writes the links in Pharaoh format, "0-0 1-2": pairs source-target, in the order of the target; or the weights of all
  * rows, "0.9812,0.0100,0.0088 ..." */
 void ls_alignment_write(const ls_alignment *a, bool weights, FILE *f);

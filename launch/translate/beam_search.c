@@ -2,6 +2,7 @@
  * Beam search; the algorithm is described in beam_search.h. */
 #include "launch/translate/beam_search.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -139,6 +140,18 @@ static float *weights_of(ls_search *s, const ls_candidate *c, const link *last, 
     return all;
 }
 
+/* The coverage penalty of a translation. */
+static double coverage_of(const ls_search *s, int64_t sentence, const ls_candidate *c, const link *last)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < s->covered[sentence]; j++) {
+        double covered = (double)s->weights[c->row * s->width + j];
+        for (const link *l = last; l; l = l->before) covered += (double)l->weights[j];
+        sum += log(covered < DBL_MIN ? DBL_MIN : covered > 1 ? 1 : covered);
+    }
+    return s->options.coverage * sum;
+}
+
 static void finish(ls_search *s, int64_t sentence, const ls_candidate *c)
 {
     const ls_search_options *o    = &s->options;
@@ -147,6 +160,7 @@ static void finish(ls_search *s, int64_t sentence, const ls_candidate *c)
     ls_translation          *best = s->best[sentence];
     ls_translation           t    = {.log_p = c->log_p, .length = s->position};
     t.score                       = c->log_p / ls_length_penalty(o, s->position + 1);
+    if (o->coverage > 0) t.score += coverage_of(s, sentence, c, last);
     if (n == o->beam && t.score <= best[n - 1].score) return;
     t.token             = ls_arena_alloc(s->memory, ((size_t)t.length + 1) * sizeof *t.token);
     t.token_p           = ls_arena_alloc(s->memory, ((size_t)t.length + 1) * sizeof *t.token_p);

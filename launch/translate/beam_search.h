@@ -10,9 +10,14 @@
  *     LS_PENALTY_POWER    lp = |y|^alpha
  *     LS_PENALTY_GNMT     lp = ((5 + |y|) / 6)^alpha                      (Wu 2016)
  *
+ * With a coverage penalty b (Wu 2016), b sum over j of log min(1, sum over i of a_ij) is added.  a_ij is the weight of
+ * attention of token i, end token included, to token j of the source, end token excluded.  Translations that leave
+ * parts of the source out rank lower.
+ *
  * The `beam` best finished translations are kept.  The search of a sentence ends when none of its live hypotheses can
- * be ranked above the worst of them: log P falls with each token, so log P / lp(most tokens) is a bound.  With a beam
- * of 1 the search is greedy and ends with the first finished translation.
+ * be ranked above the worst of them: log P falls with each token, and coverage adds at most 0, so
+ * log P / lp(most tokens) is a bound.  With a beam of 1 the search is greedy and ends with the first finished
+ * translation.
  *
  * Equal log P are ranked by the position of the hypothesis, then by the token.  A sentence is thus translated alike
  * whatever the other sentences are.
@@ -42,6 +47,7 @@ typedef struct ls_search_options {
     int        beam;
     ls_penalty penalty;
     double     alpha;      /* 0: no length penalty */
+    double     coverage;   /* factor of the coverage penalty; 0: none */
     int64_t    min_length; /* least tokens of a translation, without the end token */
     int32_t    vocabulary, end;
 } ls_search_options;
@@ -78,8 +84,9 @@ typedef struct ls_search {
     int                  *count;
     ls_hypothesis        *next;
     ls_search_row        *next_row;
-    const float *weights; /* of attention at the position, rows x width, set before ls_search_take; NULL: none */
-    int64_t      width;
+    const float   *weights; /* of attention at the position, rows x width, set before ls_search_take; NULL: none */
+    int64_t        width;
+    const int64_t *covered; /* with options.coverage, of each sentence: tokens of the source, without end token */
 } ls_search;
 
 ls_status ls_search_new(ls_search *s, const ls_search_options *options, int64_t sentences, const int64_t *most,

@@ -13,6 +13,7 @@
 #include "launch/data/dataset_source.h"
 #include "launch/score/text_score.h"
 #include "launch/tasks/task.h"
+#include "launch/translate/alignment.h"
 #include "launch/translate/translator.h"
 
 enum { WINDOW = 4096, BATCH = 64, BEAM = 5, MAX_TOKENS = 1024, MAX_RATIO = 2, MAX_EXTRA = 10 };
@@ -136,6 +137,17 @@ static ls_status translate_own(job *j, int64_t first, int64_t end)
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
+static ls_status replace_unknown(const job *j, const ls_translated *t, ls_string *text)
+{
+    ls_arena    *memory;
+    ls_alignment a;
+    LS_TRY(ls_arena_new(&memory, "alignment"));
+    ls_alignment_of(&a, j->run, t, memory);
+    const ls_status status = ls_alignment_replace(&a, j->run, t, j->options.line[t->line], text);
+    ls_arena_free(memory);
+    return status;
+}
+
 static ls_status pass_on(const job *j, int64_t line, const char *at)
 {
     record        r      = {.line = line};
@@ -152,7 +164,8 @@ static ls_status pass_on(const job *j, int64_t line, const char *at)
         t.token       = (const int32_t *)(const void *)(at + p.token);
         t.token_log_p = (const double *)(const void *)(at + p.token_p);
         if (r.width) t.weights = (const float *)(const void *)(at + p.weights);
-        status = ls_tokenizer_decode(j->run->tokenizer, t.token, t.tokens, &text);
+        status = j->options.replace_unknown ? replace_unknown(j, &t, &text)
+                                            : ls_tokenizer_decode(j->run->tokenizer, t.token, t.tokens, &text);
         if (text.data) t.text = text.data;
     }
     /* A translation is one line: a newline within it would shift all lines below. */
@@ -231,6 +244,7 @@ static ls_status make_translator(job *j)
     const ls_search_options search = {.beam       = j->options.beam,
                                       .penalty    = j->options.gnmt ? LS_PENALTY_GNMT : LS_PENALTY_POWER,
                                       .alpha      = j->options.alpha,
+                                      .coverage   = j->options.coverage,
                                       .min_length = j->options.min_tokens,
                                       .vocabulary = run->data.classes,
                                       .end        = run->data.end};
@@ -244,7 +258,7 @@ static ls_status make_translator(job *j)
                                                  .batch             = j->options.batch,
                                                  .source_width      = source,
                                                  .target_width      = target,
-                                                 .weights           = j->options.weights});
+                                                 .weights = j->options.weights || j->options.replace_unknown});
 }
 
 static ls_status translate_all(job *j)
@@ -283,6 +297,10 @@ static ls_status new_job(job *j, ls_run *run, const ls_translate_options *option
              "%s: expected the run of a model of translation, found one for %s" LS_HINT "%s",
              run->directory ? run->directory : run->recipe->name, run->task->name, run->task->use);
     if (!run->tokenizer) LS_TRY(ls_data_pair_tokenizers(&run->source_tokenizer, &run->tokenizer, &run->data));
+    LS_CHECK(!o->replace_unknown || ls_tokenizer_unknown(run->tokenizer) >= 0, LS_ERR_USAGE,
+             "translate: unknown words: expected a tokenizer of words, found one of %s, which has no <unk>",
+             ls_tokenizer_kind_text(ls_tokenizer_kind_of(run->tokenizer)));
+    LS_CHECK(o->coverage >= 0, LS_ERR_USAGE, "translate: coverage: expected at least 0, found %g", o->coverage);
     j->source   = calloc((size_t)lines + 1, sizeof *j->source);
     j->sentence = calloc((size_t)o->batch, sizeof *j->sentence);
     LS_CHECK(j->source && j->sentence, LS_ERR_ENV, "translate: no memory for %lld lines", (long long)lines);

@@ -28,6 +28,7 @@ struct ls_translator {
     int64_t               carry_width[LS_MAX_CARRIES];
     float                *moved;   /* rows of one state */
     int32_t              *padding; /* rows x S, with the option weights */
+    int64_t              *covered; /* tokens of each source, without the end token */
     int64_t              *most;    /* ls_sentence.most, and the prefix, by sentence */
     const int32_t       **prefix;
 };
@@ -138,6 +139,7 @@ static ls_status make_buffers(ls_translator *t)
     t->start         = ls_arena_alloc(t->arena, rows * sizeof *t->start);
     t->most          = ls_arena_alloc(t->arena, batch * sizeof *t->most);
     t->prefix        = ls_arena_alloc(t->arena, batch * sizeof *t->prefix);
+    t->covered       = ls_arena_alloc(t->arena, batch * sizeof *t->covered);
     t->loaded        = ls_arena_alloc(t->arena, rows * sizeof *t->loaded);
     for (int i = 0; i < t->in.memories; i++) {
         int64_t dims[LS_MAX_DIMS];
@@ -165,6 +167,7 @@ ls_status ls_translator_new(ls_translator **out, const ls_translator_options *op
     ls_translator *t        = ls_arena_alloc(arena, sizeof *t);
     *t                      = (ls_translator){.arena = arena, .options = *options};
     t->rows                 = options->batch * options->search.beam;
+    t->options.weights      = options->weights || options->search.coverage > 0;
     t->options.source_width = (options->source_width + WIDTH_STEP - 1) / WIDTH_STEP * WIDTH_STEP;
     ls_status status        = make_encoder(t);
     if (status == LS_OK) status = make_decoder(t);
@@ -305,11 +308,13 @@ ls_status ls_translator_run(ls_translator *t, const ls_sentence *sentence, int64
     LS_CHECK(n >= 1 && n <= t->options.batch, LS_ERR_USAGE, "translator: expected 1 to %lld sentences, found %lld",
              (long long)t->options.batch, (long long)n);
     for (int64_t i = 0; i < n; i++) {
-        t->most[i]   = sentence[i].most < t->options.target_width ? sentence[i].most : t->options.target_width;
-        t->prefix[i] = sentence[i].prefix;
+        t->covered[i] = sentence[i].length - 1;
+        t->most[i]    = sentence[i].most < t->options.target_width ? sentence[i].most : t->options.target_width;
+        t->prefix[i]  = sentence[i].prefix;
     }
     LS_TRY(run_encoder(t, sentence, n));
     LS_TRY(ls_search_new(search, &t->options.search, n, t->most, t->prefix));
+    search->covered = t->covered;
     for (int64_t r = 0; r < t->rows; r++) t->loaded[r] = -1;
     while ((rows = ls_search_rows(search, &row)) > 0) {
         LS_TRY(run_decoder(t, sentence, row, rows, search->position));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Alignments of words from the weights of tokens: words of several tokens, white space, end tokens, both formats. */
+/* Alignments of words from the weights of tokens: words of several tokens, white space, end tokens, both formats; the
+ * replacement of unknown words. */
 #include <math.h>
 #include <string.h>
 
@@ -79,10 +80,36 @@ static void tokens_that_are_words(void **state)
     ls_tokenizer_free(run.tokenizer);
 }
 
+/* <unk> becomes the word of the line with the greatest weight, also where the end token has a greater one. */
+static void unknown_words_are_replaced(void **state)
+{
+    static const char words[] = "a b a";
+    const float  weight[4][4] = {{0.2f, 0.1f, 0.1f, 0.6f}, {0.5f, 0.2f, 0.3f, 0}, {0.1f, 0.1f, 0.8f, 0}, {0, 0, 0, 1}};
+    ls_run       run          = {0};
+    ls_tokens    x = {0}, y = {0};
+    ls_string    text = {0};
+    ls_alignment a;
+    const ls_text_line line = {words, strlen(words)};
+    (void)state;
+    assert_ok(ls_tokenizer_train(&run.tokenizer, .kind = LS_TOKENIZER_WORDS, .lines = 1, .line = &line));
+    run.source_tokenizer = run.tokenizer;
+    assert_ok(ls_tokenizer_encode_line(run.tokenizer, "a Zebra  Yak", 12, &x));
+    assert_ok(ls_tokenizer_encode_line(run.tokenizer, "none b none", 11, &y));
+    const ls_translated t = {.tokens = 3, .token = y.id, .source = x.id, .source_tokens = 4, .weights = weight[0]};
+    ls_alignment_of(&a, &run, &t, memory);
+    assert_ok(ls_alignment_replace(&a, &run, &t, " a Zebra  Yak", &text));
+    assert_string_equal(text.data, "a b Yak");
+    ls_string_free(&text);
+    ls_tokens_free(&x);
+    ls_tokens_free(&y);
+    ls_tokenizer_free(run.tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(words_of_several_tokens),
-                                       cmocka_unit_test(tokens_that_are_words)};
+                                       cmocka_unit_test(tokens_that_are_words),
+                                       cmocka_unit_test(unknown_words_are_replaced)};
     assert_ok(ls_arena_new(&memory, "test"));
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ls_arena_free(memory);

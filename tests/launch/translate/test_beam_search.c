@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Beam search against enumeration of all translations of a random model: every score under both length penalties,
- * least lengths, prefixes, and the independence of sentences. */
+/* Beam search against enumeration of all translations of a random model: every score under both length penalties and
+ * with a coverage penalty, least lengths, prefixes, and the independence of sentences. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "launch/translate/beam_search.h"
 #include "tests/unit.h"
 
-enum { V = 5, END = 2, MOST = 6, SENTENCES = 7 };
+enum { V = 5, END = 2, MOST = 6, SENTENCES = 7, S = 3 };
 
 /* The logits after a sequence of tokens, as a random function of the sentence and the sequence. */
 static void logits_of(int64_t sentence, const int32_t *token, int64_t n, float *logits)
@@ -19,6 +19,28 @@ static void logits_of(int64_t sentence, const int32_t *token, int64_t n, float *
     for (int v = 0; v < V; v++)
         logits[v] = 3 * (float)ls_philox(key, (uint64_t)sentence, (uint64_t)v).v[0] / 4294967296.0f;
     logits[END] -= 1;
+}
+
+/* The weights of attention after a sequence of tokens, likewise. */
+static void weights_of(int64_t sentence, const int32_t *token, int64_t n, float *weight)
+{
+    float sum = 0, logits[V];
+    logits_of(sentence + 100, token, n, logits);
+    for (int j = 0; j < S; j++) sum += weight[j] = expf(logits[j]);
+    for (int j = 0; j < S; j++) weight[j] /= sum;
+}
+
+/* The score of a translation by its definition. */
+static double score_of(const ls_search_options *o, int64_t sentence, const int32_t *token, int64_t n, double log_p)
+{
+    double score = log_p / ls_length_penalty(o, n + 1), cover[S] = {0};
+    float  weight[S];
+    for (int64_t i = 0; i <= n; i++) {
+        weights_of(sentence, token, i, weight);
+        for (int j = 0; j < S; j++) cover[j] += (double)weight[j];
+    }
+    for (int j = 0; j < S - 1; j++) score += o->coverage * log(fmin(cover[j], 1)); /* the last one is the end token */
+    return score;
 }
 
 static double log_p_of(const float *logits, int32_t token)
@@ -33,11 +55,13 @@ static void search(ls_search *s, const ls_search_options *o, int64_t first, int6
 {
     static int64_t       most[SENTENCES];
     static int32_t       tokens[SENTENCES * LS_MAX_BEAM][MOST], before[SENTENCES * LS_MAX_BEAM][MOST];
-    static float         log_p[SENTENCES * LS_MAX_BEAM * V];
+    static float         log_p[SENTENCES * LS_MAX_BEAM * V], weights[SENTENCES * LS_MAX_BEAM * S];
+    static const int64_t covered[SENTENCES] = {S - 1, S - 1, S - 1, S - 1, S - 1, S - 1, S - 1};
     const ls_search_row *row;
     int64_t              rows;
     for (int64_t i = 0; i < n; i++) most[i] = MOST;
     assert_ok(ls_search_new(s, o, n, most, prefix));
+    s->covered = covered;
     while ((rows = ls_search_rows(s, &row)) > 0) {
         memcpy(before, tokens, sizeof tokens);
         for (int64_t r = 0; r < rows; r++) {
@@ -46,7 +70,10 @@ static void search(ls_search *s, const ls_search_options *o, int64_t first, int6
             float given[V];
             logits_of(first + row[r].sentence, tokens[r], s->position, given);
             for (int32_t v = 0; v < V; v++) log_p[r * V + v] = (float)log_p_of(given, v);
+            weights_of(first + row[r].sentence, tokens[r], s->position, weights + r * S);
         }
+        s->weights = o->coverage > 0 ? weights : NULL;
+        s->width   = S;
         assert_ok(ls_search_take(s, log_p));
     }
 }
@@ -60,7 +87,7 @@ static void enumerate(const ls_search_options *o, int64_t sentence, int32_t *tok
     const bool    last = n + 1 >= MOST;
     const int32_t must = prefix && n < 2 ? prefix[n] : -1;
     if (last || (must < 0 && n >= o->min_length)) {
-        const double score = (log_p + log_p_of(logits, END)) / ls_length_penalty(o, n + 1);
+        const double score = score_of(o, sentence, token, n, log_p + log_p_of(logits, END));
         if (score > *best) {
             *best   = score;
             *best_n = n;
@@ -93,8 +120,9 @@ static void scores_are_those_of_enumeration(void **state)
         for (int a = 0; a < 4; a++)
             for (int64_t least = 0; least < 4; least += 3)
                 for (int forced = 0; forced < 2; forced++) {
-                    const ls_search_options o = options(LS_MAX_BEAM, (ls_penalty)penalty, alphas[a], least);
-                    ls_search               s;
+                    ls_search_options o = options(LS_MAX_BEAM, (ls_penalty)penalty, alphas[a], least);
+                    ls_search         s;
+                    o.coverage = a % 2 ? 0.4 : 0;
                     search(&s, &o, 0, SENTENCES, forced ? prefixes : NULL);
                     for (int64_t i = 0; i < SENTENCES; i++) {
                         double                best = -INFINITY, log_p = 0;
@@ -110,7 +138,7 @@ static void scores_are_those_of_enumeration(void **state)
                             log_p += p;
                         }
                         assert_true(fabs(log_p - t->log_p) < 1e-5);
-                        assert_true(fabs(log_p / ls_length_penalty(&o, t->length + 1) - t->score) < 1e-5);
+                        assert_true(fabs(score_of(&o, i, t->token, t->length, log_p) - t->score) < 1e-5);
                         assert_true(t->score <= best + 1e-5);
                         assert_true(t->length >= least || t->length == MOST - 1);
                         if (forced) assert_true(t->token[0] == 1 && t->token[1] == 3);

@@ -205,6 +205,14 @@ static void translations_have_the_same_bytes(void **state)
         same_output("translate reference lines --align-weights --n-best 2 --batch 5", 2, &weights);
         same_output("translate reference lines --align-weights --n-best 2", 0, &weights);
         same_lines(best, links);
+        char *covering = NULL, *replaced = NULL;
+        same_output("translate reference lines --coverage 0.5 --scores", 0, &covering);
+        same_output("translate reference lines --coverage 0.5 --scores --batch 3", 3, &covering);
+        same_output("translate reference lines --replace-unknown", 0, &replaced);
+        same_output("translate reference lines --replace-unknown --batch 1", 2, &replaced);
+        assert_string_equal(replaced, best); /* the tokens of these translations are known */
+        free(covering);
+        free(replaced);
         free(links);
         free(weights);
         assert_true(strncmp(strstr(several, "\n50 |||"), "\n50 |||  ||| log_p= 0.000000 tokens= 0", 30) == 0);
