@@ -12,6 +12,9 @@
  * the loss as well and forward is skipped: three matrix products instead of four (Hsu 2024, "Liger kernel", recomputes
  * in blocks as well).  In a bfloat16 graph the logits and dz are bfloat16.
  *
+ * Ignored positions have no logits and no dx: the rows of x of the others are gathered.  dw skips them where its sum is
+ * uninterrupted, because then only zeros are left out and the bits stay.
+ *
  * dw and db are summed as binary trees over shards; core/ops/linear_cross_entropy_blocks.h has a diagram of the blocks
  * and of their memory.
  */
@@ -74,7 +77,8 @@ static ls_lce_shape shape_of(const ls_node *n, int64_t rows, int64_t shard_rows,
                           .shards          = shards,
                           .narrow          = n->in[0]->type == LS_BF16,
                           .capped          = ((const ls_linear_cross_entropy_args *)n->args)->cap > 0,
-                          .biased          = n->in[B] != NULL};
+                          .biased          = n->in[B] != NULL,
+                          .ignores         = ((const ls_linear_cross_entropy_args *)n->args)->ignore};
 }
 
 static ls_lce_shape call_shape(const ls_call *c) { return shape_of(c->node, c->rows, c->shard_rows, c->shards); }
@@ -126,23 +130,66 @@ static size_t scratch_beside_gradients(const ls_node *n, int64_t rows, int shard
 
 static bool ignored(const ls_linear_cross_entropy_args *a, int32_t t) { return a->ignore && t == a->ignore_index; }
 
-/* Writes the logits of positions [first, first + count). */
-static void compute_logits(const ls_call *c, ls_array logits, int64_t first, int64_t count, int64_t v, int64_t channels)
+/* A logits block: positions [first, first + count) of the call.  Row i of its logits and of its x is position
+ * first + i, or first + at[i] if some are ignored. */
+typedef struct block {
+    int64_t        first, count, rows;
+    const int32_t *at;     /* NULL: no position is ignored, and rows is count */
+    ls_array       logits; /* rows x V; backward replaces them by dz          */
+    ls_array       x;      /* rows x C                                        */
+} block;
+
+/* Copies the rows of x that belong to the rows of a block into `gathered`, or back. */
+static void copy_rows(const block *b, int64_t channels, ls_array x, ls_array gathered, bool back)
 {
-    ls__product(c->node->graph->products, &(ls_gemm){.m      = count,
-                                                     .n      = v,
-                                                     .k      = channels,
-                                                     .x      = ls__from(ls__x(c, 0), first * channels).data,
-                                                     .x_row  = channels,
-                                                     .x_col  = 1,
-                                                     .w      = c->x[1],
-                                                     .w_row  = 1,
-                                                     .w_col  = channels,
-                                                     .y      = logits.data,
-                                                     .y_row  = v,
-                                                     .bias   = c->x[B],
-                                                     .type   = ls__x(c, 1).type,
-                                                     .y_type = logits.type});
+    const size_t bytes = (size_t)channels * ls__array_bytes(x.type);
+#pragma omp parallel for schedule(static) if (b->rows * channels >= LS_ROWS_PARALLEL)
+    for (int64_t i = 0; i < b->rows; i++) {
+        void *one  = ls__from(x, (b->first + b->at[i]) * channels).data;
+        void *many = ls__from(gathered, i * channels).data;
+        memcpy(back ? one : many, back ? many : one, bytes);
+    }
+}
+
+/* Lists the positions of a block that are not ignored, and gathers their x. */
+static block block_of(const ls_call *c, const ls_lce_memory *m, ls_array logits, int64_t first, int64_t count)
+{
+    const int64_t  channels = ls__cols(c->node->in[0]);
+    const int32_t *t        = (const int32_t *)c->x[2] + first;
+    int32_t       *at       = (int32_t *)((float *)c->scratch + m->counted);
+    block          b = {.first = first, .count = count, .logits = logits, .x = ls__from(ls__x(c, 0), first * channels)};
+    if (!((const ls_linear_cross_entropy_args *)c->args)->ignore) {
+        b.rows = count;
+        return b;
+    }
+    for (int64_t p = 0; p < count; p++)
+        if (!ignored(c->args, t[p])) at[b.rows++] = (int32_t)p;
+    if (b.rows == count) return b;
+    b.at = at;
+    b.x  = (ls_array){(float *)c->scratch + m->gathered, b.x.type};
+    copy_rows(&b, channels, ls__x(c, 0), b.x, false);
+    return b;
+}
+
+/* Writes the logits of a block. */
+static void compute_logits(const ls_call *c, const block *b)
+{
+    const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
+    if (b->rows)
+        ls__product(c->node->graph->products, &(ls_gemm){.m      = b->rows,
+                                                         .n      = v,
+                                                         .k      = channels,
+                                                         .x      = b->x.data,
+                                                         .x_row  = channels,
+                                                         .x_col  = 1,
+                                                         .w      = c->x[1],
+                                                         .w_row  = 1,
+                                                         .w_col  = channels,
+                                                         .y      = b->logits.data,
+                                                         .y_row  = v,
+                                                         .bias   = c->x[B],
+                                                         .type   = ls__x(c, 1).type,
+                                                         .y_type = b->logits.type});
 }
 
 /* Reads the logits of one position, tile by tile, into z, which is the place of the logits if they are float32 without
@@ -181,11 +228,7 @@ static float position_loss(const ls_call *c, int64_t v, ls_array logits, int64_t
     const ls_linear_cross_entropy_args *a = c->args;
     const float                         e = c->training ? a->label_smoothing : 0;
     float                              *z = a->cap > 0 ? row : ls__write_begin(logits, at, v, row, false), sum = 0;
-    if (ignored(a, t)) {
-        if (dloss) memset(ls__from(logits, at).data, 0, (size_t)v * ls__dtype_bytes(logits.type));
-        return 0;
-    }
-    const ls_nll terms = read_logits(e, v, logits, at, a->cap, z, t);
+    const ls_nll                        terms = read_logits(e, v, logits, at, a->cap, z, t);
     if (!dloss) return ls__nll_loss(e, &terms, ls__row_exp_sum(v, z, terms.max));
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = ls__min(v - first, LS_ROWS_TILE);
@@ -203,17 +246,20 @@ static float position_loss(const ls_call *c, int64_t v, ls_array logits, int64_t
     return ls__nll_loss(e, &terms, sum);
 }
 
-/* Computes the losses of positions [first, first + count); with `gradient`, replaces their logits by dz. */
-static void block_loss(const ls_call *c, const ls_lce_memory *m, ls_array logits, int64_t first, int64_t count,
-                       int64_t v, bool gradient)
+/* Computes the logits and the losses of a block; with `gradient`, replaces its logits by dz. */
+static void block_loss(const ls_call *c, const ls_lce_memory *m, const block *b, bool gradient)
 {
-    float         *loss = c->scratch, *rows = loss + m->rows;
-    const int32_t *t    = (const int32_t *)c->x[2] + first;
-    const int64_t  lead = ls__numel(c->node->in[2]);
-#pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
-    for (int64_t p = 0; p < count; p++)
-        loss[first + p] = position_loss(c, v, logits, p * v, rows + omp_get_thread_num() * ls__round_up(v, 16), t[p],
-                                        gradient ? c->dy[0] + (first + p) / lead : NULL);
+    const int64_t  v = c->node->in[1]->dim[0], lead = ls__numel(c->node->in[2]);
+    float         *loss = (float *)c->scratch + b->first, *rows = (float *)c->scratch + m->rows;
+    const int32_t *t = (const int32_t *)c->x[2] + b->first;
+    compute_logits(c, b);
+    for (int64_t p = 0; b->at && p < b->count; p++) loss[p] = 0;
+#pragma omp parallel for schedule(static) if (b->rows * v >= LS_ROWS_PARALLEL)
+    for (int64_t i = 0; i < b->rows; i++) {
+        const int64_t p = b->at ? b->at[i] : i;
+        loss[p]         = position_loss(c, v, b->logits, i * v, rows + omp_get_thread_num() * ls__round_up(v, 16), t[p],
+                                gradient ? c->dy[0] + (b->first + p) / lead : NULL);
+    }
 }
 
 /* Sums the losses of the positions of each sample, and counts the positions that are not ignored. */
@@ -235,89 +281,110 @@ static void write_loss(const ls_call *c, const float *losses)
 
 static void forward(const ls_call *c)
 {
-    const int64_t       positions = c->rows * ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0];
-    const ls_lce_shape  s      = call_shape(c);
-    const int64_t       block  = ls__lce_block_positions(&s);
-    const ls_lce_memory m      = call_memory(c, false);
-    const ls_array      logits = logits_of(c, &m);
-    for (int64_t first = 0; first < positions; first += block) {
-        const int64_t count = ls__min(block, positions - first);
-        compute_logits(c, logits, first, count, v, ls__cols(c->node->in[0]));
-        block_loss(c, &m, logits, first, count, v, false);
+    const int64_t       positions = c->rows * ls__rows(c->node->in[0]);
+    const ls_lce_shape  s         = call_shape(c);
+    const int64_t       most      = ls__lce_block_positions(&s);
+    const ls_lce_memory m         = call_memory(c, false);
+    for (int64_t first = 0; first < positions; first += most) {
+        const block b = block_of(c, &m, logits_of(c, &m), first, ls__min(most, positions - first));
+        block_loss(c, &m, &b, false);
     }
     write_loss(c, c->scratch);
 }
 
 /* ---- backward: one logits block ---------------------------------------------------------------------------------- */
 
-/* Computes the losses and dz of positions [first, first + count). */
-static void block_dz(const ls_call *c, const ls_lce_memory *m, ls_array logits, int64_t first, int64_t count)
-{
-    const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
-    if (!count) return;
-    compute_logits(c, logits, first, count, v, channels);
-    block_loss(c, m, logits, first, count, v, true);
-}
-
-/* Adds dz of positions [first, first + count) to the partial sums of db of their shards, in order.  dz of an ignored
- * position is 0. */
-static void block_db(const ls_call *c, const ls_lce_memory *m, ls_array dz, int64_t first, int64_t count)
+/* Adds dz of a block to the partial sums of db of the shards, in order. */
+static void block_db(const ls_call *c, const ls_lce_memory *m, const block *b)
 {
     enum { COLUMNS = 512 };
-    const int64_t  v = c->node->in[1]->dim[0], lead = ls__rows(c->node->in[0]), tiles = ls__ceil_div(v, COLUMNS);
-    const int32_t *t = c->x[2];
+    const int64_t v = c->node->in[1]->dim[0], lead = ls__rows(c->node->in[0]), tiles = ls__ceil_div(v, COLUMNS);
     if (!c->dx[B]) return;
-#pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
+#pragma omp parallel for schedule(static) if (b->rows * v >= LS_ROWS_PARALLEL)
     for (int64_t k = 0; k < tiles; k++) {
         const int64_t column = k * COLUMNS, n = ls__min(COLUMNS, v - column);
-        for (int s = 0; s < c->shards; s++) {
-            const int64_t from = ls__max(first, c->bound[s] * lead),
-                          to   = ls__min(first + count, c->bound[s + 1] * lead);
-            float *sum         = (float *)c->scratch + m->bias_sums + s * v + column;
-            for (int64_t p = from; p < to; p++) {
-                float        wide[COLUMNS];
-                const float *x = ls__read(dz, (p - first) * v + column, n, wide);
-                if (!ignored(c->args, t[p])) V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(x)));
-            }
+        int           s = 0;
+        for (int64_t i = 0; i < b->rows; i++) {
+            float        wide[COLUMNS];
+            const float *x = ls__read(b->logits, i * v + column, n, wide);
+            while (b->first + (b->at ? b->at[i] : i) >= c->bound[s + 1] * lead) s++;
+            float *sum = (float *)c->scratch + m->bias_sums + s * v + column;
+            V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(x)));
         }
     }
 }
 
-/* Computes dx = dz w of positions [first, first + count).  dx may lie over x, so it follows the last use of these
- * positions' x. */
-static void block_dx(const ls_call *c, ls_array dz, int64_t first, int64_t count)
+/* Computes dx = dz w of a block, into `dx`, with the rows of the block. */
+static void dx_product(const ls_call *c, const block *b, ls_array dx)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
-    if (c->dx[0] && count)
-        ls__product(c->node->graph->products, &(ls_gemm){.m      = count,
-                                                         .n      = channels,
-                                                         .k      = v,
-                                                         .x      = dz.data,
-                                                         .x_row  = v,
-                                                         .x_col  = 1,
-                                                         .w      = c->x[1],
-                                                         .w_row  = channels,
-                                                         .w_col  = 1,
-                                                         .y      = ls__from(ls__dx(c, 0), first * channels).data,
-                                                         .y_row  = channels,
-                                                         .add    = c->add[0],
-                                                         .type   = ls__x(c, 1).type,
-                                                         .y_type = ls__dx(c, 0).type});
+    ls__product(c->node->graph->products, &(ls_gemm){.m      = b->rows,
+                                                     .n      = channels,
+                                                     .k      = v,
+                                                     .x      = b->logits.data,
+                                                     .x_row  = v,
+                                                     .x_col  = 1,
+                                                     .w      = c->x[1],
+                                                     .w_row  = channels,
+                                                     .w_col  = 1,
+                                                     .y      = dx.data,
+                                                     .y_row  = channels,
+                                                     .add    = c->add[0],
+                                                     .type   = ls__x(c, 1).type,
+                                                     .y_type = dx.type});
 }
 
-/* Computes rows [row, row + rows) of dw = dz^T x from `count` positions, which start at position `first`.  With
- * `bound`, the sums of the shards [bound[i], bound[i + 1]) are added as a binary tree. */
-static void block_dw(const ls_call *c, ls_array dz, int64_t first, int shards, const int64_t *bound, int64_t count,
-                     int64_t row, int64_t rows, float *dw, bool add)
+/* Computes dx of a block.  With ignored positions the gathered rows of x become those of dx, until scatter_dx. */
+static void block_dx(const ls_call *c, const block *b)
+{
+    const int64_t  channels = c->node->in[1]->dim[1];
+    const ls_array dx       = ls__dx(c, 0);
+    if (!dx.data || !b->rows) return;
+    if (b->at && c->add[0]) copy_rows(b, channels, dx, b->x, false);
+    dx_product(c, b, b->at ? b->x : ls__from(dx, b->first * channels));
+}
+
+/* Writes dx of a block with ignored positions.  dx may lie over x, so it follows the last use of the block's x. */
+static void scatter_dx(const ls_call *c, const block *b)
+{
+    const int64_t  channels = c->node->in[1]->dim[1];
+    const ls_array dx       = ls__dx(c, 0);
+    if (!dx.data || !b->at) return;
+    if (!c->add[0])
+        memset(ls__from(dx, b->first * channels).data, 0, (size_t)(b->count * channels) * ls__array_bytes(dx.type));
+    copy_rows(b, channels, dx, b->x, true);
+}
+
+/* Moves dz to the rows of all positions, with zeros for ignored ones; x is again that of the call. */
+static void spread_dz(const ls_call *c, block *b)
+{
+    const int64_t v     = c->node->in[1]->dim[0];
+    const size_t  bytes = (size_t)v * ls__array_bytes(b->logits.type);
+    for (int64_t p = b->count - 1, i = b->rows - 1; p >= 0; p--) {
+        void *to = ls__from(b->logits, p * v).data;
+        if (i >= 0 && b->at[i] == p)
+            memmove(to, ls__from(b->logits, v * i--).data, bytes);
+        else
+            memset(to, 0, bytes);
+    }
+    b->x    = ls__from(ls__x(c, 0), b->first * ls__cols(c->node->in[0]));
+    b->rows = b->count;
+    b->at   = NULL;
+}
+
+/* Computes rows [row, row + rows) of dw = dz^T x of a block.  With `bound`, the sums of the shards, rows [bound[i],
+ * bound[i + 1]) of the block, are added as a binary tree. */
+static void block_dw(const ls_call *c, const block *b, int shards, const int64_t *bound, int64_t row, int64_t rows,
+                     float *dw, bool add)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     ls__product(c->node->graph->products, &(ls_gemm){.m      = rows,
                                                      .n      = channels,
-                                                     .k      = count,
-                                                     .x      = ls__from(dz, row).data,
+                                                     .k      = b->rows,
+                                                     .x      = ls__from(b->logits, row).data,
                                                      .x_row  = 1,
                                                      .x_col  = v,
-                                                     .w      = ls__from(ls__x(c, 0), first * channels).data,
+                                                     .w      = b->x.data,
                                                      .w_row  = channels,
                                                      .w_col  = 1,
                                                      .y      = dw,
@@ -330,24 +397,43 @@ static void block_dw(const ls_call *c, ls_array dz, int64_t first, int shards, c
 
 /* ---- backward: the tree over shards ------------------------------------------------------------------------------ */
 
+/* Sets bound[k] to the first row of the block that belongs to shard `shard` + k, for k up to `leaf`. */
+static void leaf_bounds(const ls_call *c, const block *b, int shard, int leaf, int64_t *bound)
+{
+    const int64_t lead = ls__rows(c->node->in[0]);
+    for (int k = 0; k <= leaf; k++) {
+        const int64_t position = c->bound[shard + k] * lead - b->first;
+        bound[k]               = b->at ? 0 : position;
+        while (b->at && bound[k] < b->rows && b->at[bound[k]] < position) bound[k]++;
+    }
+}
+
 /* Computes losses, dx and dw of a leaf, the shards [shard, shard + leaf) of the call. */
 static void leaf_gradient(const ls_call *c, const ls_lce_memory *m, int shard, int leaf, partial_sum dw, bool add)
 {
     const ls_lce_shape s    = call_shape(c);
     const int64_t      lead = ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], first = c->bound[shard] * lead;
-    const int64_t      count = c->bound[shard + leaf] * lead - first, block = ls__lce_block_positions(&s);
-    const int64_t      blocks     = leaf > 1 ? 1 : ls__max(1, (count + block - 1) / block);
-    const ls_array     dz         = logits_of(c, m);
-    int64_t           *leaf_bound = bound_of(c, m), *bound = leaf > 1 ? leaf_bound : NULL;
-    for (int k = 0; k <= leaf; k++) leaf_bound[k] = c->bound[shard + k] * lead - first;
+    const int64_t      count = c->bound[shard + leaf] * lead - first, most = ls__lce_block_positions(&s);
+    const int64_t      blocks = leaf > 1 ? 1 : ls__max(1, (count + most - 1) / most);
+    const bool         skips =
+        !s.narrow && ls__lce_one_run(&s, leaf > 1 ? s.shard_positions : ls__min(s.shard_positions, most));
+    int64_t *bound = bound_of(c, m);
     for (int64_t k = 0; k < blocks; k++) {
         const int64_t from = first + count * k / blocks, here = first + count * (k + 1) / blocks - from;
         const bool    adds = add || k > 0;
-        block_dz(c, m, dz, from, here);
-        block_dw(c, dz, from, leaf, bound, here, 0, dw.rows_in_gradients, dw.in_gradients, adds);
-        block_dw(c, dz, from, leaf, bound, here, dw.rows_in_gradients, v - dw.rows_in_gradients, dw.in_workspace, adds);
-        block_db(c, m, dz, from, here);
-        block_dx(c, dz, from, here);
+        block         b = block_of(c, m, logits_of(c, m), from, here), part = b;
+        block_loss(c, m, &b, true);
+        block_db(c, m, &b);
+        if (b.at && !skips) { /* dw of all positions: dx first, because dz moves */
+            block_dx(c, &b);
+            spread_dz(c, &part);
+        }
+        leaf_bounds(c, &part, shard, leaf, bound);
+        block_dw(c, &part, leaf, leaf > 1 ? bound : NULL, 0, dw.rows_in_gradients, dw.in_gradients, adds);
+        block_dw(c, &part, leaf, leaf > 1 ? bound : NULL, dw.rows_in_gradients, v - dw.rows_in_gradients,
+                 dw.in_workspace, adds);
+        if (!b.at || skips) block_dx(c, &b);
+        scatter_dx(c, &b);
     }
 }
 
@@ -403,18 +489,19 @@ static void backward(const ls_call *c)
 {
     const int64_t       positions = c->rows * ls__rows(c->node->in[0]);
     const ls_lce_shape  s         = call_shape(c);
-    const int64_t       block     = ls__lce_block_positions(&s);
+    const int64_t       most      = ls__lce_block_positions(&s);
     const ls_lce_memory m         = call_memory(c, true);
     float              *db        = (float *)c->scratch + m.bias_sums;
     const int64_t       v         = s.vocabulary;
     for (int64_t i = 0; c->dx[B] && i < c->shards * v; i++) db[i] = 0;
     if (c->dx[1])
         for (int k = 0; k < c->groups; k++) group_gradient(c, &m, k);
-    for (int64_t first = 0; !c->dx[1] && first < positions; first += block) {
-        const int64_t count = ls__min(block, positions - first);
-        block_dz(c, &m, logits_of(c, &m), first, count);
-        block_db(c, &m, logits_of(c, &m), first, count);
-        block_dx(c, logits_of(c, &m), first, count);
+    for (int64_t first = 0; !c->dx[1] && first < positions; first += most) {
+        const block b = block_of(c, &m, logits_of(c, &m), first, ls__min(most, positions - first));
+        block_loss(c, &m, &b, true);
+        block_db(c, &m, &b);
+        block_dx(c, &b);
+        scatter_dx(c, &b);
     }
     if (c->dx[B]) ls__fold(c, B, v, db);
     write_loss(c, c->scratch);

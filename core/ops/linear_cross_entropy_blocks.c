@@ -92,6 +92,10 @@ ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, int threads, 
     }
     m.rows = m.workspace;
     if (s->narrow || s->capped) m.workspace += (size_t)threads * whole_lines(s->vocabulary);
+    m.counted  = m.workspace;
+    m.gathered = m.counted + (s->ignores ? whole_lines(logits_positions) : 0);
+    m.workspace =
+        m.gathered + (s->ignores ? whole_lines(ls__ceil_div(logits_positions * s->channels, s->narrow ? 2 : 1)) : 0);
     m.bias_sums = m.workspace;
     if (s->biased && backward) m.workspace += whole_lines(s->shards * s->vocabulary);
     return m;

@@ -19,7 +19,7 @@
  * as far as it reaches, all else in the workspace:
  *
  *      workspace     | losses | shard bounds | (logits block) | other rows of partial sum 1 | ... of 2 | ...
- *                    | (rows) | (db) |
+ *                    | (rows) | (counted positions, their x) | (db) |
  *      gradients     | (logits block) | first rows of partial sum 1 | ... of 2 | ... |
  */
 #ifndef LS_CORE_OPS_LINEAR_CROSS_ENTROPY_BLOCKS_H
@@ -37,6 +37,7 @@ typedef struct ls_lce_shape {
     bool    narrow;                     /* logits are bfloat16               */
     bool    capped;                     /* logits are capped                 */
     bool    biased;                     /* logits have a bias                */
+    bool    ignores;                    /* positions may be ignored          */
 } ls_lce_shape;
 
 /* Memory of a call.  Offsets and sizes are in floats, from the start of the workspace or of the gradient memory.  The
@@ -51,6 +52,8 @@ typedef struct ls_lce_memory {
         size_t  in_gradients, in_workspace; /* of the first row at each place                     */
     } partial[LS_LCE_PARTIALS];
     size_t rows;      /* one row of V float32 logits for each thread, if logits are bfloat16 or capped */
+    size_t counted;   /* int32_t: the positions of a logits block that are not ignored       */
+    size_t gathered;  /* their rows of x                                                     */
     size_t bias_sums; /* partial sums of db, V for each shard                                  */
     size_t workspace; /* size of the workspace                                               */
 } ls_lce_memory;

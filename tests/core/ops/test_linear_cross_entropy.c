@@ -77,18 +77,23 @@ typedef struct result {
     float loss[32], weight[32], *dx, *dw, *db;
 } result;
 
+/* How `run` runs: with a bias and a cap; with an ignored target at every third position; with x = 0 there. */
+enum { MORE_ARGS = 1, IGNORE = 2, ZERO_X = 4 };
+
 /* Runs backward for `rows` samples of T x C in 8 shards, in groups of `width` shards, and adds the groups' dw as a
- * binary tree.  With gradient memory (`gradient_bytes` bytes), dx is written over x.  more_args: with a bias and a cap.
- */
-static result run(int64_t rows, int64_t T, int64_t C, int64_t V, bool more_args, int width, int threads,
+ * binary tree.  With gradient memory (`gradient_bytes` bytes), dx is written over x. */
+static result run(int64_t rows, int64_t T, int64_t C, int64_t V, unsigned how, int width, int threads,
                   size_t gradient_bytes)
 {
     enum { SHARDS = 8 };
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_input(g, "x", LS_F32, T, C), *t = ls_input(g, "t", LS_I32, T),
-              *w       = ls_param(g, "w", (ls_init){0}, V, C);
-    ls_tensor   *b     = more_args ? ls_param(g, "b", (ls_init){0}, V) : NULL;
-    ls_node     *n     = ls_linear_cross_entropy(x, w, t, b, .label_smoothing = 0.1f, .cap = more_args ? 5 : 0)->node;
+              *w         = ls_param(g, "w", (ls_init){0}, V, C);
+    const bool more_args = how & MORE_ARGS;
+    ls_tensor *b         = more_args ? ls_param(g, "b", (ls_init){0}, V) : NULL;
+    ls_node   *n         = ls_linear_cross_entropy(x, w, t, b, .label_smoothing = 0.1f, .cap = more_args ? 5 : 0,
+                                                   .ignore = how & IGNORE, .ignore_index = -7)
+                     ->node;
     const ls_op *op    = ls__op(n);
     const size_t numel = (size_t)(V * C), each = numel + (size_t)V; /* dw and db of a group */
     float       *xs = malloc((size_t)(rows * T * C) * sizeof *xs), *ws = malloc(numel * sizeof *ws), ones[32],
@@ -101,7 +106,8 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, bool more_args,
     for (int64_t i = 0; i < rows * T * C; i++) xs[i] = check_normal(1, i);
     for (int64_t i = 0; i < V * C; i++) ws[i] = check_normal(2, i);
     for (int64_t i = 0; i < V; i++) bs[i] = check_normal(3, i);
-    for (int64_t i = 0; i < rows * T; i++) ts[i] = (int32_t)(i * 7919 % V);
+    for (int64_t i = 0; i < rows * T; i++) ts[i] = (int32_t)(how & IGNORE && i % 3 == 0 ? -7 : i * 7919 % V);
+    for (int64_t i = 0; how & ZERO_X && i < rows * T * C; i++) xs[i] = i / C % 3 == 0 ? 0 : xs[i];
     for (int i = 0; i < 32; i++) ones[i] = 1;
     for (int s = 0; s <= SHARDS; s++) bound[s] = rows * s / SHARDS;
     for (int k = 0; k < SHARDS / width; k++)
@@ -162,14 +168,13 @@ static void test_blocks(void **state)
     static const size_t gradient_bytes[] = {0, 64000, 70u << 20};
     assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const bool more_args = i == 1 || i == 3;
-        result     all       = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, more_args, 8, 1, 0);
-        double     sum       = 0;
+        const unsigned how = i == 1 || i == 3 ? MORE_ARGS : 0;
+        result         all = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, how, 8, 1, 0);
+        double         sum = 0;
         for (int64_t k = 0; k < sizes[i].rows; k++) sum += all.loss[k] / (double)(sizes[i].rows * sizes[i].T);
         assert_true(sum > log((double)sizes[i].V) && sum < 3 * log((double)sizes[i].V));
         for (int width = i == 4 ? 2 : 1, k = 0; k < 3; width = k == 1 ? 8 : 4, k++) {
-            result part =
-                run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, more_args, width, 1 + k, gradient_bytes[k]);
+            result part = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, how, width, 1 + k, gradient_bytes[k]);
             assert_memory_equal(part.loss, all.loss, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.weight, all.weight, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.dx, all.dx, (size_t)(sizes[i].rows * sizes[i].T * sizes[i].C) * sizeof *all.dx);
@@ -180,6 +185,34 @@ static void test_blocks(void **state)
         }
         free(all.dx);
         free(all.dw);
+    }
+}
+
+/* Skipping ignored positions changes no bits of the other positions and of dw: they are those of positions with x = 0,
+ * which add zeros to dw.  In the first case a shard is one run of LS_KC positions, so that dw skips positions as well.
+ */
+static void test_ignored(void **state)
+{
+    static const struct {
+        int64_t rows, T, C, V;
+    } sizes[] = {{16, 64, 3, 9000}, {11, 530, 3, 9000}};
+    assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int64_t rows = sizes[i].rows, T = sizes[i].T, C = sizes[i].C, V = sizes[i].V;
+        const size_t  dx = (size_t)(rows * T * C) * sizeof(float), dw = (size_t)(V * C) * sizeof(float);
+        result        skipped = run(rows, T, C, V, IGNORE, 8, 1, 0), zeros = run(rows, T, C, V, ZERO_X, 8, 1, 0),
+               part = run(rows, T, C, V, IGNORE, 1, 2, 70u << 20);
+        assert_memory_equal(skipped.dw, zeros.dw, dw);
+        for (int64_t k = 0; k < rows * T * C; k++) assert_true(skipped.dx[k] == (k / C % 3 == 0 ? 0 : zeros.dx[k]));
+        for (int64_t k = 0; k < rows; k++) {
+            int counted = 0;
+            for (int64_t p = k * T; p < (k + 1) * T; p++) counted += p % 3 != 0;
+            assert_true(skipped.weight[k] == (float)counted);
+        }
+        assert_memory_equal(skipped.dx, part.dx, dx);
+        assert_memory_equal(skipped.dw, part.dw, dw);
+        assert_memory_equal(skipped.loss, part.loss, (size_t)rows * sizeof(float));
+        free(skipped.dx), free(skipped.dw), free(zeros.dx), free(zeros.dw), free(part.dx), free(part.dw);
     }
 }
 
@@ -297,6 +330,6 @@ static void test_refused(void **state)
         {.in = {X(4), W(7, 4), TARGET(4, 0), NO_BIAS}, .args = &(ls_linear_cross_entropy_args){.label_smoothing = 1}});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_blocks),
+CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_blocks), cmocka_unit_test(test_ignored),
            cmocka_unit_test(test_equals_two_ops), cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_workspace),
            cmocka_unit_test(test_refused))
