@@ -29,6 +29,7 @@ typedef struct importer {
     ls_tokenizer   *tokenizer;
     int32_t         end;   /* id of <|endoftext|>; -1: none */
     bool            words; /* a tokenizer of kind words     */
+    bool            loses; /* the texts of the tokens are not the text: their length is not counted */
     ls_text_writer *w[SPLITS];
     int64_t         bytes[SPLITS]; /* length of the text of the tokens */
     int64_t         size;          /* bytes of all files               */
@@ -122,7 +123,7 @@ static ls_status add_tokens(importer *m, int split, bool *document)
         for (run = 0; i + run < n;) {
             size_t bytes = 0;
             bool   ends  = id[i + run] == m->end;
-            if (!ends && !m->words) ls_tokenizer_token(m->tokenizer, id[i + run], &bytes);
+            if (!ends && !m->loses) ls_tokenizer_token(m->tokenizer, id[i + run], &bytes);
             m->bytes[split] += (int64_t)bytes;
             run++;
             if (ends) break;
@@ -245,6 +246,7 @@ static ls_status run(importer *m)
     LS_TRY(check_files(m));
     LS_TRY(make_tokenizer(m));
     m->words = ls_tokenizer_kind_of(m->tokenizer) == LS_TOKENIZER_WORDS;
+    m->loses = m->words || ls_tokenizer_kind_of(m->tokenizer) == LS_TOKENIZER_WORDPIECE;
     m->end   = m->words ? -1 : ls_tokenizer_end(m->tokenizer);
     LS_TRY(choose_cut(m));
     LS_TRY(grow(m, o->file[0]));
@@ -256,7 +258,7 @@ static ls_status run(importer *m)
     LS_TRY(ls_tokenizer_save(m->tokenizer, o->out));
     m->saved_tokenizer = true;
     for (int k = 0; k < SPLITS && m->w[k]; k++) LS_TRY(ls_text_writer_close(m->w[k]));
-    o->bytes        = m->words ? m->size : m->bytes[TRAIN] + m->bytes[VALID];
+    o->bytes        = m->loses ? m->size : m->bytes[TRAIN] + m->bytes[VALID];
     o->replaced     = m->tokens.replaced;
     o->vocabulary   = ls_tokenizer_size(m->tokenizer);
     o->train_tokens = ls_text_writer_tokens(m->w[TRAIN]);

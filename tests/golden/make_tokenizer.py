@@ -113,14 +113,18 @@ def learn_digits(text):
 
 
 def learn_pieces(text, **normalizer):
-    """BERT's form."""
-    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(**normalizer), pre_tokenizers.BertPreTokenizer()
+    """BERT's form: frequent characters, words, and ends of words.  The library's trainer is not deterministic."""
+    normalizer, split = normalizers.BertNormalizer(**normalizer), pre_tokenizers.BertPreTokenizer()
+    words = [word for word, _ in split.pre_tokenize_str(normalizer.normalize_str(text)) if "\0" not in word]
+    most = [collections.Counter(x).most_common() for x in ("".join(words), words, (w[-n:] for w in words for n in (2, 3) if len(w) > n))]
+    chars, words, ends = ([x for x, _ in sorted(m, key=lambda x: (-x[1], x[0]))[:300]] for m in most)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    t.train_from_iterator([text], trainers.WordPieceTrainer(vocab_size=1200, min_frequency=2, limit_alphabet=400, special_tokens=special, show_progress=False))
+    vocab = dict.fromkeys(special + chars + words + ["##" + c for c in chars + ends])
+    t = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(vocab)}, unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizer, split, decoders.WordPiece()
+    t.add_special_tokens(special)
     ids = [(x, special.index(x)) for x in ("[CLS]", "[SEP]")]
     t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids)
-    t.decoder = decoders.WordPiece()
     return t
 
 
@@ -155,7 +159,6 @@ def learn_cl100k(text, number, normalizer, whole):
         t.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=True), first])
     else:
         t.add_special_tokens([END, "<|im_end|>"])
-        t.add_tokens([AddedToken("e\u0301", normalized=True)])
     return t
 
 
@@ -177,7 +180,9 @@ def learn_spaced(text, normalizer, split):
     t.normalizer, t.pre_tokenizer = normalizer, split
     t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     t.add_special_tokens(["<s>", "</s>"])
-    t.add_tokens([AddedToken("\u2581\u2581\u2581", normalized=False), AddedToken(" don't", normalized=True, rstrip=True), AddedToken("l'", normalized=True, lstrip=True)])
+    t.add_tokens([AddedToken("\u2581\u2581\u2581", normalized=False)])
+    if not isinstance(split, pre_tokenizers.Split):  # Gemma's has no such tokens, so that texts may be cut
+        t.add_tokens([AddedToken(" don't", normalized=True, rstrip=True), AddedToken("l'", normalized=True, lstrip=True)])
     t.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     return t
 
@@ -245,7 +250,7 @@ def write(shakespeare):
     small_lower.normalizer = normalizers.Lowercase()
     digits = learn_digits(as_text(raw))
     pieces = learn_pieces(shakespeare[:200000] + as_text(raw))
-    cased = learn_pieces(shakespeare[:200000] + as_text(raw).replace("\0", ""), clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    cased = learn_pieces(shakespeare[:200000] + as_text(raw), clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
     added = learn_added(shakespeare)
     more = list(more_forms(shakespeare[:300000] + as_text(raw)))
     OUT.mkdir(exist_ok=True)

@@ -209,8 +209,9 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *giv
     training              tr = {.options = o};
     ls_status             status;
     LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_tokenizer_training"));
-    LS_CHECK(o->kind != LS_TOKENIZER_BYTES, LS_ERR_USAGE,
-             "tokenizer training: kind: expected chars, bpe or words" LS_HINT "ls_tokenizer_bytes needs no training");
+    LS_CHECK(o->kind >= LS_TOKENIZER_CHARS && o->kind <= LS_TOKENIZER_WORDS, LS_ERR_USAGE,
+             "tokenizer training: kind: expected chars, bpe or words" LS_HINT
+             "ls_tokenizer_bytes needs no training; wordpiece is loaded from a file");
     LS_CHECK(o->max_words >= 0 && o->max_words < UINT32_MAX && o->min_count >= 0, LS_ERR_USAGE,
              "tokenizer training: max_words, min_count: expected 0 or more, found %lld and %lld",
              (long long)o->max_words, (long long)o->min_count);

@@ -244,8 +244,7 @@ static void test_decode_inverts_encode(void **state)
     ls_string_free(&back);
 }
 
-/* ---- pieces
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 static void test_cut(void **state)
 {
@@ -295,6 +294,82 @@ static void test_cut(void **state)
         }
     }
     for (int k = 0; k < 4; k++) ls_tokenizer_free(t[k]);
+}
+
+/* Cuts of the forms that are only loaded, and the texts of their tokens. */
+static void test_cut_of_loaded_forms(void **state)
+{
+    static const struct {
+        const char *file, *text;
+        int         cut;
+    } cuts[] = {
+        {"qwen2.json", "ab cd", 2},
+        {"qwen2.json", "ab12", 2},
+        {"qwen2.json", "ab!(cd", 2}, /* a sign may begin a word of letters */
+        {"qwen2.json", "a! b", 2},   /* and takes newlines behind it, but no space */
+        {"qwen2.json", "!\nb", 2},
+        {"qwen2.json", "!\n b", 0},
+        {"qwen2.json", "x 1e\xcc\x81", 3}, /* é may be composed */
+        {"qwen2.json", "x 1\xcc\x81", 1},
+        {"gemma.json", "ab cd", 2},
+        {"gemma.json", "ab  ", 2},
+        {"gemma.json", "ab\xe2\x96\x81 x", 2}, /* U+2581 stands for a space */
+        {"llama2.json", "ab cd", 0},           /* would get a space before it */
+        {"mistral.json", "ab cd ef", 5},
+        {"wordpiece.json", "ab cd.e", 3},
+        {"wordpiece.json",
+         "ab\x0b"
+         "cd",
+         0},                         /* a control character that is removed */
+        {"added.json", "ab cd ", 0}, /* added tokens are searched in the lower-cased text */
+    };
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        char          path[FILES_PATH];
+        ls_tokenizer *t;
+        snprintf(path, sizeof path, "%s/tests/golden/tokenizer/%s", LOCKSTEP_SOURCE, cuts[i].file);
+        assert_ok(ls_tokenizer_load(&t, path));
+        const int got = (int)ls_tokenizer_cut(t, cuts[i].text, strlen(cuts[i].text));
+        if (got != cuts[i].cut) fail_msg("%s, '%s': cut at %d", cuts[i].file, cuts[i].text, got);
+        ls_tokenizer_free(t);
+    }
+}
+
+/* Texts of tokens: bytes, spaces, and the space that is put before a text. */
+static void test_decode_of_loaded_forms(void **state)
+{
+    static const struct {
+        const char *file, *text, *back;
+    } texts[] = {
+        {"gemma.json", "a \xf0\x9f\x98\x80 b\n", "a \xf0\x9f\x98\x80 b\n"},
+        {"llama2.json", "a<s>b", " a<s> b"},
+        {"mistral.json", "a<s>b", " a<s>b"},
+        {"metaspace.json", "a  b<s>b", " a  b<s> b"},
+        {"qwen2.json", "e\xcc\x81<|im_end|> 12", "\xc3\xa9<|im_end|> 12"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char          path[FILES_PATH];
+        ls_tokenizer *t;
+        ls_tokens     list = {0};
+        ls_string     back = {0};
+        snprintf(path, sizeof path, "%s/tests/golden/tokenizer/%s", LOCKSTEP_SOURCE, texts[i].file);
+        assert_ok(ls_tokenizer_load(&t, path));
+        assert_ok(ls_tokenizer_encode(t, texts[i].text, strlen(texts[i].text), &list));
+        assert_ok(ls_tokenizer_decode(t, list.id, list.count, &back));
+        assert_string_equal(back.data, texts[i].back);
+        ls_tokens_free(&list);
+        ls_string_free(&back);
+        ls_tokenizer_free(t);
+    }
+}
+
+static void test_untrained_kinds(void **state)
+{
+    const ls_text_line line = {"x", 1};
+    ls_tokenizer      *t;
+    assert_fails(ls_tokenizer_train(&t, .kind = LS_TOKENIZER_WORDPIECE, .lines = 1, .line = &line), LS_ERR_USAGE,
+                 "kind: expected chars, bpe or words");
+    assert_fails(ls_tokenizer_train(&t, .kind = LS_TOKENIZER_BYTES, .lines = 1, .line = &line), LS_ERR_USAGE,
+                 "kind: expected chars, bpe or words");
 }
 
 typedef struct pieces {
@@ -377,6 +452,9 @@ int main(void)
                                        cmocka_unit_test(test_utf8),
                                        cmocka_unit_test(test_decode_inverts_encode),
                                        cmocka_unit_test(test_cut),
+                                       cmocka_unit_test(test_cut_of_loaded_forms),
+                                       cmocka_unit_test(test_decode_of_loaded_forms),
+                                       cmocka_unit_test(test_untrained_kinds),
                                        cmocka_unit_test(test_file_in_pieces),
                                        cmocka_unit_test(test_rare_words_are_removed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
