@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A section of report.html about translations: pairs that are spread evenly over the held-out split, with their
- * translations and alignments. */
+ * translations and alignments; and scores by the length of the source (Bahdanau, Cho & Bengio 2014, figure 2). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "launch/report/report_html.h"
 #include "launch/report/svg_chart.h"
+#include "launch/score/text_score.h"
 #include "launch/translate/alignment_picture.h"
 #include "launch/translate/translate.h"
 #include "launch/translate/translator.h"
@@ -85,15 +86,95 @@ static ls_status translate(section *s, bool weights)
                                                       .context = s});
 }
 
+/* ---- scores by length -------------------------------------------------------------------------------------------- */
+
+enum { LENGTHS = 7, LENGTH_STEP = 5 }; /* 1 to 5 words, 6 to 10, ..., and more than 30 */
+
+typedef struct by_length {
+    ls_dataset     *split;
+    ls_pair         pair;
+    ls_score_metric metric;
+    ls_scorer      *scorer;
+    int64_t         pairs[LENGTHS], exact[LENGTHS], counts[LENGTHS][LS_SCORE_COUNTS];
+} by_length;
+
+static int length_of(const char *line)
+{
+    int words = 0;
+    for (bool within = false; *line; line++) {
+        const bool space = *line == ' ' || *line == '\t';
+        words += !space && !within;
+        within = !space;
+    }
+    return words > LENGTH_STEP * (LENGTHS - 1) ? LENGTHS - 1 : words ? (words - 1) / LENGTH_STEP : 0;
+}
+
+static ls_status count_translation(const ls_translated *t, void *context)
+{
+    by_length *b = context;
+    LS_TRY(ls_dataset_pair(b->split, t->line, &b->pair));
+    const int           at         = length_of(b->pair.source.data);
+    const ls_score_text hypothesis = {t->text, strlen(t->text)},
+                        reference  = {b->pair.target.data, b->pair.target.bytes};
+    b->pairs[at]++;
+    b->exact[at] += !strcmp(t->text, b->pair.target.data);
+    return ls__scorer_add(b->scorer, &hypothesis, 1, &reference, b->counts[at]);
+}
+
+static void write_lengths(FILE *f, const by_length *b, bool made)
+{
+    fprintf(f,
+            "<figure class=\"card\"><figcaption><b>%s by length of the source</b></figcaption><table><tr><th>words</th>"
+            "<th class=\"n\">pairs</th><th class=\"n\">%s</th></tr>\n",
+            made ? "Right sequences" : "BLEU", made ? "right" : "BLEU, lower-cased");
+    for (int i = 0; i < LENGTHS; i++) {
+        if (!b->pairs[i]) continue;
+        const double score =
+            made ? 100.0 * (double)b->exact[i] / (double)b->pairs[i] : ls__score_finish(&b->metric, b->counts[i]).value;
+        if (i < LENGTHS - 1)
+            fprintf(f, "<tr><td>%d to %d</td>", i * LENGTH_STEP + 1, (i + 1) * LENGTH_STEP);
+        else
+            fprintf(f, "<tr><td>more than %d</td>", i * LENGTH_STEP);
+        fprintf(f, "<td class=\"n\">%lld</td><td class=\"n\">%.1f%s</td></tr>\n", (long long)b->pairs[i], score,
+                made ? " %" : "");
+    }
+    fputs("</table></figure>\n", f);
+}
+
+/* Translates the pairs that evaluations translate, and writes the table of their scores.  Collective. */
+static ls_status score_lengths(section *s)
+{
+    const ls_dataset_info info   = ls_dataset_info_of(s->run->test);
+    const int64_t         most   = s->run->recipe->eval.translations;
+    by_length             b      = {.split = s->run->test, .metric = {.lowercase = true}};
+    ls_status             status = LS_OK;
+    if (!most) return LS_OK;
+    status = ls_comm_agree(s->run->comm, ls__scorer_new(&b.scorer, &b.metric));
+    if (status == LS_OK)
+        status = ls_translate_pairs(s->run, s->run->test, NULL,
+                                    &(ls_translate_options){.lines   = most < info.count ? most : info.count,
+                                                            .beam    = (int)s->run->recipe->eval.beam,
+                                                            .alpha   = 1,
+                                                            .each    = count_translation,
+                                                            .context = &b});
+    if (status == LS_OK && s->run->is_root) write_lengths(s->pictures, &b, info.made);
+    ls__scorer_free(b.scorer);
+    ls_pair_free(&b.pair);
+    return status;
+}
+
+/* ---- the section ------------------------------------------------------------------------------------------------- */
+
 static void join(section *s, bool weights, const char *table, const char *pictures)
 {
     s->run->examined = ls_arena_printf(
         s->run->memory,
         "<section class=\"charts\">\n<figure class=\"card "
         "full\"><figcaption><b>Translations</b></figcaption><table><tr>"
-        "<th>source</th><th>reference</th><th>translation</th></tr>\n%s</table></figure>\n%s%s</section>\n",
-        table, pictures,
-        weights ? "<p class=\"note full\">Weights of attention of the first translations; a row sums to 1.</p>\n" : "");
+        "<th>source</th><th>reference</th><th>translation</th></tr>\n%s</table>%s</figure>\n%s</section>\n",
+        table,
+        weights ? "<p class=\"note\">Below are weights of attention of the first ones; a row sums to 1.</p>" : "",
+        pictures);
 }
 
 ls_status ls_examine_translation(ls_run *run)
@@ -107,6 +188,7 @@ ls_status ls_examine_translation(ls_run *run)
     ls_status status = ls_comm_agree(
         run->comm, s.table && s.pictures ? LS_OK : LS_FAIL(LS_ERR_ENV, "report: no memory for a section"));
     if (status == LS_OK) status = translate(&s, weights);
+    if (status == LS_OK) status = score_lengths(&s);
     const bool whole = (!s.table || fclose(s.table) == 0) & (!s.pictures || fclose(s.pictures) == 0);
     if (status == LS_OK) status = whole ? LS_OK : LS_FAIL(LS_ERR_ENV, "report: no memory for a section");
     if (status == LS_OK && run->is_root) join(&s, weights, text[0], text[1]);

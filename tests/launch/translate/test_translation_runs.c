@@ -99,6 +99,19 @@ static void survives_kill_9_in_mid_epoch(void **state)
     }
 }
 
+/* The sum of the numbers of pairs in the table of scores by length: 1 to 5 words and 6 to 10. */
+static long pairs_by_length(const char *report)
+{
+    static const char *const row[] = {"<td>1 to 5</td><td class=\"n\">", "<td>6 to 10</td><td class=\"n\">"};
+    long                     sum   = 0;
+    for (int i = 0; i < 2; i++) {
+        const char *at = strstr(report, row[i]);
+        assert_non_null(at);
+        sum += strtol(at + strlen(row[i]), NULL, 10);
+    }
+    return sum;
+}
+
 /* A model of made pairs learns; its score is the share of whole sequences, and BLEU is not printed. */
 static void made_pairs_are_learned(void **state)
 {
@@ -117,6 +130,8 @@ static void made_pairs_are_learned(void **state)
     char *report = strdup(text_of("reverse/report.html"));
     assert_non_null(strstr(report, "<b>Translations</b>"));
     assert_int_equal(count_of(report, "alt=\"Alignment\""), 4);
+    assert_non_null(strstr(report, "<b>Right sequences by length of the source</b>"));
+    assert_int_equal(pairs_by_length(report), 1000);
     free(report);
     assert_int_equal(run("explain reverse --align '3 1 4'"), 0);
     assert_non_null(strstr(text_of("out"), "translation  4 1 3\n"));
@@ -159,6 +174,10 @@ static void evaluations_have_bleu(void **state)
         assert_non_null(strstr(expected, "BLEU, lower-cased"));
         assert_non_null(strstr(expected, "pairs          50 of 50"));
         same_output("eval reference --split test eval.beam=3 eval.translations=50", 3, &expected);
+        char *report = strdup(text_of("reference/report.html"));
+        assert_non_null(strstr(report, "<b>BLEU by length of the source</b>"));
+        assert_int_equal(pairs_by_length(report), 20); /* eval.translations */
+        free(report);
         free(expected);
     }
 }
