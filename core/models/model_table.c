@@ -48,6 +48,14 @@ static ls_tensor *build_resnet101(const void *args) { return build_resnet(args, 
 static ls_tensor *build_resnet152(const void *args) { return build_resnet(args, 152); }
 
 static const ls_field resnet_fields[] = {LS_FIELD(INT64, ls_resnet_args, classes), {0}};
+static ls_tensor     *build_vit(const void *args) { return ls__vit(*(const ls_vit_args *)args); }
+
+#define VIT(kind, member) LS_FIELD(kind, ls_vit_args, member)
+static const ls_field vit_fields[] = {VIT(INT64, classes),  VIT(INT, patch),     VIT(INT, layers),
+                                      VIT(INT, heads),      VIT(INT64, width),   VIT(INT64, hidden),
+                                      VIT(FLOAT, eps),      VIT(FLOAT, dropout), VIT(FLOAT, drop_path),
+                                      VIT(BOOL, distilled), VIT(BOOL, one_head), {0}};
+
 #define RESNET_ENTRY(depth, text)                                                                                      \
     {                                                                                                                  \
         "resnet" #depth, "residual network (He 2015): " text, sizeof(ls_resnet_args), resnet_fields,                   \
@@ -146,6 +154,25 @@ static const ls_field decoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(l
                                           DECODER(BOOL, textbook),
                                           {0}};
 
+static ls_tensor *build_encoder(const void *args) { return ls__encoder(*(const ls_encoder_args *)args); }
+
+static const char *const     encoder_kinds[]  = LS_ENUM_TEXTS(LS_ENCODER_KIND_LIST);
+static const ls_encoder_args encoder_defaults = {.activation = LS_GELU};
+
+#define ENCODER(kind, member) LS_FIELD(kind, ls_encoder_args, member)
+static const ls_field encoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_encoder_args, vocab)},
+                                          LS_FIELD_OF(encoder_kinds, ls_encoder_args, kind),
+                                          ENCODER(INT, layers),
+                                          ENCODER(INT, heads),
+                                          ENCODER(INT64, width),
+                                          ENCODER(INT64, hidden),
+                                          ENCODER(INT64, context),
+                                          ENCODER(INT64, types),
+                                          ENCODER(FLOAT, eps),
+                                          LS_FIELD_OF(ls__activations, ls_encoder_args, activation),
+                                          ENCODER(FLOAT, dropout),
+                                          {0}};
+
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
 static ls_tensor *build_transformer(const void *args)
@@ -210,6 +237,8 @@ const ls_model_entry ls__model_table[] = {
      LS_FIELDS(LS_FIELD(INT64, ls_efficientnet_args, classes), LS_FIELD(BOOL, ls_efficientnet_args, tensorflow),
                LS_FIELD(FLOAT, ls_efficientnet_args, dropout), LS_FIELD(FLOAT, ls_efficientnet_args, drop_path)),
      build_efficientnet_lite0},
+    {"vit", "Vision Transformer (Dosovitskiy 2021): patch, layers, heads, width", sizeof(ls_vit_args), vit_fields,
+     build_vit},
     {"rnn_lm", "recurrent language model of rnn, lstm or gru (Zaremba 2014)", sizeof(ls_rnn_lm_args), rnn_lm_fields,
      build_rnn_lm, .kind = LS_LANGUAGE_MODEL, .carries = true},
     GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
@@ -219,6 +248,8 @@ const ls_model_entry ls__model_table[] = {
     GPT_ENTRY("gpt2-xl", "GPT-2, 1,558 million: 48 layers, 25 heads, 1,600 wide", build_gpt2_xl),
     {"decoder", "Llama's architecture and its successors (Touvron 2023): Qwen, Mistral, Gemma, SmolLM",
      sizeof(ls_decoder_args), decoder_fields, build_decoder, .kind = LS_LANGUAGE_MODEL, .defaults = &decoder_defaults},
+    {"encoder", "BERT and its kin (Devlin 2019), for `lockstep embed`", sizeof(ls_encoder_args), encoder_fields,
+     build_encoder, .kind = LS_TEXT_ENCODER, .defaults = &encoder_defaults},
     {"transformer", "encoder-decoder for translation (Vaswani 2017)", sizeof(ls_transformer_args), transformer_fields,
      build_transformer, .kind = LS_TRANSLATION_MODEL},
     {"seq2seq",

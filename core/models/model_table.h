@@ -7,9 +7,10 @@
 
 /* The arguments with which a model's struct begins, and what it computes. */
 typedef enum ls_model_kind {
-    LS_MODEL_OF_SAMPLES, /* ls_model_head: B x ... to B x classes */
-    LS_LANGUAGE_MODEL,   /* ls_language_head: tokens to logits of the next ones, or with a target to the loss */
-    LS_TRANSLATION_MODEL /* ls_translation_inputs: likewise, with a source */
+    LS_MODEL_OF_SAMPLES,  /* ls_model_head: B x ... to B x classes */
+    LS_LANGUAGE_MODEL,    /* ls_language_head: tokens to logits of the next ones, or with a target to the loss */
+    LS_TRANSLATION_MODEL, /* ls_translation_inputs: likewise, with a source */
+    LS_TEXT_ENCODER       /* ls_encoder_args: tokens to rows, for vectors of texts */
 } ls_model_kind;
 
 /* A model that a recipe can name.  `args` is its struct from models.h. */

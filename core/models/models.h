@@ -177,6 +177,58 @@ typedef struct ls_decoder_args {
 #define ls_decoder(...) ls__decoder((ls_decoder_args){__VA_ARGS__})
 ls_tensor *ls__decoder(ls_decoder_args args);
 
+/* The Vision Transformer (Dosovitskiy 2021), and DeiT (Touvron 2021).  Without options it is ViT-Ti/16, which has
+ * 5,717,416 parameters for images of 224 x 224: patch.weight, token, position.weight, layers.0..., norm and head. */
+typedef struct ls_vit_args {
+    ls_graph  *g;
+    ls_tensor *x;         /* B x C x H x W; H and W are multiples of the patch */
+    int64_t    classes;   /* 0: 1,000 */
+    int        patch;     /* side of a patch, pixels; 0: 16 */
+    int        layers;    /* 0: 12 */
+    int        heads;     /* 0: 3 */
+    int64_t    width;     /* a multiple of heads; 0: 192 */
+    int64_t    hidden;    /* units of the perceptron; 0: 4 width */
+    float      eps;       /* of the norms; 0: 1e-6, as timm; Hugging Face: 1e-12 */
+    float      dropout;   /* probability, of the embedding, attention weights, hidden units and branches */
+    float      drop_path; /* probability that a sample skips a branch of the last layer; from 0 in the first it rises in
+                             equal steps (Huang 2016) */
+    bool       distilled; /* a second token with a head of its own; logits are the mean of both (Touvron 2021) */
+    bool       one_head;  /* distilled: the second token has no head */
+} ls_vit_args;
+#define ls_vit(...) ls__vit((ls_vit_args){__VA_ARGS__})
+ls_tensor *ls__vit(ls_vit_args args);
+
+/* An encoder of texts. */
+#define LS_ENCODER_KIND_LIST(X)                                                                                        \
+    X(LS_BERT, "bert")             /* Devlin 2019 */                                                                   \
+    X(LS_ROBERTA, "roberta")       /* Liu 2019: positions begin at 2 */                                                \
+    X(LS_DISTILBERT, "distilbert") /* Sanh 2019: no types, no pooler */
+typedef enum ls_encoder_kind { LS_ENUMERATORS(LS_ENCODER_KIND_LIST) } ls_encoder_kind;
+
+/* BERT and its kin (core/models/encoder.c).  The result is B x T x width.  BERT-base has 109,482,240 parameters with
+ * its pooler: word.weight, type.weight, position.weight, norm, layers.0..., pooler. */
+typedef struct ls_encoder_args {
+    ls_graph       *g;
+    ls_tensor      *x;      /* tokens: B x T of int32 */
+    int64_t         vocab;  /* 0: 30,522 */
+    ls_tensor      *length; /* B of int32: tokens of each sample; those behind are not read */
+    ls_tensor      *type;   /* B x T of int32: 0, or 1 for the second text of a pair; distilbert: NULL */
+    ls_tensor      *start;  /* roberta: B of int32, 2 */
+    ls_encoder_kind kind;
+    int             layers;     /* 0: 4 */
+    int             heads;      /* 0: 4 */
+    int64_t         width;      /* a multiple of heads; 0: 256 */
+    int64_t         hidden;     /* units of the perceptron; 0: 4 width */
+    int64_t         context;    /* positions of the table; 0: 512 */
+    int64_t         types;      /* of texts; 0: 2, and 1 for roberta */
+    float           eps;        /* of the norms; 0: 1e-12 */
+    ls_activation   activation; /* recipes: gelu unless given */
+    float           dropout;    /* probability, of embeddings, attention weights and branches */
+    bool            pooler;     /* the result is tanh(pooler(x[0])), B x width */
+} ls_encoder_args;
+#define ls_encoder(...) ls__encoder((ls_encoder_args){__VA_ARGS__})
+ls_tensor *ls__encoder(ls_encoder_args args);
+
 #define LS_RNN_CELL_LIST(X)                                                                                            \
     X(LS_RNN_LSTM, "lstm") X(LS_RNN_GRU, "gru") X(LS_RNN_TANH, "rnn_tanh") X(LS_RNN_RELU, "rnn_relu")
 typedef enum ls_rnn_cell { LS_ENUMERATORS(LS_RNN_CELL_LIST) } ls_rnn_cell;

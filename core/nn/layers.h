@@ -322,11 +322,13 @@ typedef struct ls_transformer_layer {
     ls_tensor    *start;                    /* with cached: position of each sample's first row, B of int32 */
     ls_init       weight_init;              /* of linear1, linear2 and the out_proj of attention */
     /* Later variants.  The options of self-attention are those of ls_multihead_attention_layer. */
-    ls_init        in_init;  /* of the in_proj_weight of self-attention */
-    ls_norm        norm;     /* kind of all norms */
-    bool           sandwich; /* with norm_first: a norm of the output of each branch as well (Gemma 2):
+    ls_init        in_init;      /* of the in_proj_weight of self-attention */
+    ls_norm        norm;         /* kind of all norms */
+    bool           keeps_hidden; /* no dropout of hidden units (BERT) */
+    float          drop_path;    /* probability that a sample skips a branch (Huang 2016) */
+    bool           sandwich;     /* with norm_first: a norm of the output of each branch as well (Gemma 2):
                                   NAME.norm1_out.weight, NAME.norm2_out.weight */
-    bool           gated;    /* perceptron: linear2(activation(a) b), where linear1 computes a, then b (Shazeer 2020) */
+    bool           gated; /* perceptron: linear2(activation(a) b), where linear1 computes a, then b (Shazeer 2020) */
     bool           qkv_bias, out_bias;
     int            kv_heads;
     int64_t        head_width;

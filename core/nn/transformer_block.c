@@ -111,7 +111,8 @@ static ls_tensor *perceptron(const layer *l, ls_tensor *x, ls_where where)
 {
     const int64_t width = ls__cols(x), hidden = l->hidden ? l->hidden : 4 * width;
     x = activated(l, linear(l, "linear1", x, l->gated ? 2 * hidden : hidden, where), where);
-    return linear(l, "linear2", maybe_dropout(l, x, where), width, where);
+    if (!l->keeps_hidden) x = maybe_dropout(l, x, where);
+    return linear(l, "linear2", x, width, where);
 }
 
 static ls_tensor *norm(const layer *l, const char *name, ls_tensor *x, ls_where where)
@@ -137,6 +138,7 @@ ls_tensor *ls__transformer(ls_transformer_layer l, ls_where where)
         y            = (decodes ? decoder : encoder)[i](&l, y, where);
         if (y && l.sandwich) y = norm(&l, out_norms[i], y, where);
         y = maybe_dropout(&l, y, where);
+        if (l.drop_path > 0) y = ls__apply(LS_OP_drop_path, &(ls_dropout_args){.x = y, .p = l.drop_path}, where);
         x = ls__apply(LS_OP_add, &(ls_binary_args){.x = x, .y = y}, where);
         if (!l.norm_first) x = norm(&l, norms[i], x, where);
     }

@@ -54,6 +54,7 @@
     X(lstm_cell)                                                                                                       \
     X(gru_cell)                                                                                                        \
     X(concat)                                                                                                          \
+    X(prepend)                                                                                                         \
     X(select)                                                                                                          \
     X(stack)                                                                                                           \
     X(carry)                                                                                                           \

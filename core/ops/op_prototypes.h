@@ -499,6 +499,12 @@ typedef struct ls_concat_args {
 } ls_concat_args;
 #define ls_concat(...) LS_APPLY(concat, ls_concat_args, __VA_ARGS__)
 
+/* y = [w; x]: rows of a parameter before those of each sample      x: B x T x C   w: N x C   y: B x (N + T) x C */
+typedef struct ls_prepend_args {
+    ls_tensor *x, *w;
+} ls_prepend_args;
+#define ls_prepend(...) LS_APPLY(prepend, ls_prepend_args, __VA_ARGS__)
+
 /* y = x[index]                                                     x: B x T x ...   y: B x ... */
 typedef struct ls_select_args {
     ls_tensor *x;

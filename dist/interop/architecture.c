@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const ls_architecture *const table[] = {&ls__arch_gpt2, &ls__arch_decoder};
+static const ls_architecture *const table[] = {&ls__arch_gpt2, &ls__arch_decoder, &ls__arch_encoder, &ls__arch_vit};
 
 enum { ARCHITECTURES = sizeof table / sizeof *table };
 

@@ -54,6 +54,8 @@ typedef struct ls_buffer_tensor {
 enum { LS_PARTS = 3 };
 typedef struct ls_name_row {
     const char *param, *stored[LS_PARTS];
+    const char *whole; /* name of the parameter as one tensor in another library; NULL: none */
+    int         ones;  /* dims of 1 that the tensors have before the others */
 } ls_name_row;
 
 /* ---- an architecture --------------------------------------------------------------------------------------------- */
@@ -76,9 +78,10 @@ typedef struct ls_architecture {
     /* (optional) Names in files, ended by a row of NULL, and the rows of the tensors of queries, keys and values. */
     const ls_name_row *(*names)(const void *args);
     void (*qkv_rows)(const void *args, int64_t rows[LS_PARTS]);
+    bool images; /* the model classifies images */
 } ls_architecture;
 
-extern const ls_architecture ls__arch_gpt2, ls__arch_decoder;
+extern const ls_architecture ls__arch_gpt2, ls__arch_decoder, ls__arch_encoder, ls__arch_vit;
 
 /* Returns the architecture of the model that the graph holds, or NULL. */
 const ls_architecture *ls__architecture_of(const ls_graph *g);

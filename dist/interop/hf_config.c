@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/io/file_access.h"
+#include "core/models/model_table.h"
 #include "dist/dist.h"
 #include "dist/interop/config_keys.h"
 #include "dist/interop/json_file.h"
@@ -55,8 +56,8 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
     ls_config_entry        entries[LS_CONFIG_ENTRIES];
     const ls_architecture *a = ls__architecture_of(g);
     *written                 = a != NULL;
-    if (a && a->write) {
-        json_t *config = a->write(g->model_args);
+    if (a && a->read) {
+        json_t *config = a->write ? a->write(g->model_args) : NULL;
         *written       = config != NULL;
         return config ? ls__json_write(path, config, true) : LS_OK;
     }
@@ -84,16 +85,29 @@ static ls_status read_config(const char *path, json_t **config)
 
 /* Room for the arguments of an architecture that reads config.json itself. */
 typedef union args_room {
+    ls_model_head   head;
     ls_decoder_args decoder;
+    ls_encoder_args encoder;
+    ls_vit_args     vit;
 } args_room;
 
-static ls_status read_args(const char *path, const ls_architecture *a, args_room *args)
+ls_status ls__hf_config_args(const char *path, const ls_architecture *a, void *args)
 {
     json_t   *config = NULL;
     ls_status status = read_config(path, &config);
     if (status == LS_OK) status = a->read(path, config, args);
     json_decref(config);
     return status;
+}
+
+/* A config.json of timm names an architecture. */
+static ls_status is_of_timm(const char *path, bool *timm)
+{
+    json_t *config = NULL;
+    LS_TRY(read_config(path, &config));
+    *timm = json_is_string(json_object_get(config, "architecture"));
+    json_decref(config);
+    return LS_OK;
 }
 
 static bool is_absent(const json_t *value) { return !value || json_is_null(value); }
@@ -167,7 +181,10 @@ ls_status ls_hf_config_check(const char *path, const ls_graph *g)
     const ls_architecture *a = ls__architecture_of(g);
     if (a && a->read) {
         args_room args;
-        LS_TRY(read_args(path, a, &args));
+        bool      timm = false;
+        LS_TRY(is_of_timm(path, &timm));
+        if (timm) return LS_OK; /* the name of its architecture gave the options */
+        LS_TRY(ls__hf_config_args(path, a, &args));
         return ls__model_options_compare(path, a->model, &args, g->model_args);
     }
     return ls__hf_config_compare(path, entries, a ? a->config(g->model_args, entries) : 0);
@@ -241,9 +258,10 @@ ls_status ls__hf_config_read(const char *path, const ls_architecture *a, ls_pret
     if (!a->read)
         return ls__hf_config_options(path, entries, a->config(a->smallest, entries), p->options, sizeof p->options,
                                      &p->classes);
-    LS_TRY(read_args(path, a, &args));
+    LS_TRY(ls__hf_config_args(path, a, &args));
     ls__model_options_print(a->model, &args, p->options, sizeof p->options);
-    p->classes = args.decoder.vocab;
+    p->classes = args.head.classes;
+    p->images  = a->images;
     return LS_OK;
 }
 

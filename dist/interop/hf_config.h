@@ -20,6 +20,9 @@ ls_status ls__hf_config_compare(const char *path, const ls_config_entry *entries
 ls_status ls__hf_config_options(const char *path, const ls_config_entry *entries, int count, char *options, size_t room,
                                 int64_t *classes);
 
+/* Reads the arguments of the model of an architecture that has `read`. */
+ls_status ls__hf_config_args(const char *path, const ls_architecture *a, void *args);
+
 /* Sets the options and the vocabulary of the model of an architecture to which the file belongs. */
 ls_status ls__hf_config_read(const char *path, const ls_architecture *a, ls_pretrained *p);
 

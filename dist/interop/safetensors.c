@@ -25,13 +25,15 @@ enum {
     TILE_ELEMENTS = 1 << 18 /* elements that are read or written at a time */
 };
 
-/* Sets the dimensions of `rows` rows of a parameter as files have them; returns the rank. */
-static int stored_dims(const ls_architecture *a, const ls_tensor *t, int64_t rows, int64_t dim[LS_MAX_DIMS])
+/* Sets the dimensions of a part of a parameter as files have them; returns the rank. */
+static int stored_dims(const ls_architecture *a, const ls_tensor *t, const ls_part *part, int64_t dim[LS_STORED_RANK])
 {
-    bool transposed = ls__is_stored_transposed(a, t);
-    for (int i = 0; i < t->rank; i++) dim[i] = t->dim[transposed ? t->rank - 1 - i : i];
-    if (!transposed && t->rank) dim[0] = rows;
-    return t->rank;
+    const bool transposed = ls__is_stored_transposed(a, t);
+    const int  first      = part->ones;
+    for (int i = 0; i < first; i++) dim[i] = 1;
+    for (int i = 0; i < t->rank; i++) dim[first + i] = t->dim[transposed ? t->rank - 1 - i : i];
+    if (!transposed && t->rank) dim[first] = part->rows;
+    return first + t->rank;
 }
 
 /* ---- comparison with the parameters ------------------------------------------------------------------------------ */
@@ -60,12 +62,12 @@ typedef struct mismatches {
     name_list missing, extra, shape, type;
 } mismatches;
 
-static void compare_tensor(const ls_architecture *a, const ls_tensor *t, int64_t rows, const ls_stored *e,
+static void compare_tensor(const ls_architecture *a, const ls_tensor *t, const ls_part *part, const ls_stored *e,
                            mismatches *m)
 {
     char    found[256], expected[256];
-    int64_t dim[LS_MAX_DIMS];
-    int     rank  = stored_dims(a, t, rows, dim);
+    int64_t dim[LS_STORED_RANK];
+    int     rank  = stored_dims(a, t, part, dim);
     bool    equal = e->rank == rank;
     for (int d = 0; d < rank && equal; d++) equal = e->dim[d] == dim[d];
     if (!equal)
@@ -147,8 +149,18 @@ static void match_parts(loading *l, int slot, mismatches *m)
             continue;
         }
         if (strcmp(e->name, t->name) != 0) l->verdict[slot] = LS_TENSOR_RENAMED;
-        compare_tensor(l->architecture, t, f->part[k].rows, e, m);
+        compare_tensor(l->architecture, t, &f->part[k], e, m);
     }
+}
+
+/* Looks for the one tensor that holds a parameter in another library. */
+static void find_whole(loading *l, const ls_tensor *t, found_parts *f)
+{
+    ls_part    whole;
+    ls_stored *e = ls__param_whole(l->params->graph, t, &whole) ? ls__tensor_set_find(&l->set, whole.name) : NULL;
+    if (!e) return;
+    e->wanted = true;
+    *f        = (found_parts){.count = 1, .part = {whole}, .stored = {e}};
 }
 
 /* Finds the tensors of every parameter, and checks that no tensor is left over (allowed with `partial`). */
@@ -164,6 +176,7 @@ static ls_status match_tensors(loading *l, bool partial)
             f->stored[k] = ls__stored_of_param(l->architecture, &l->set, f->part[k].name);
             if (f->stored[k]) f->stored[k]->wanted = true;
         }
+        if (!f->stored[0]) find_whole(l, t, f);
         if (is_head(l, t))
             l->verdict[i] = head_verdict(l, t, f->stored[0]);
         else
@@ -174,7 +187,7 @@ static ls_status match_tensors(loading *l, bool partial)
         if (e->wanted || ls__is_buffer(l->architecture, params, &l->set, e->name)) continue;
         int slot = ls__slot_of_tied(l->architecture, params, e->name);
         if (slot >= 0)
-            compare_tensor(l->architecture, params->slot[slot].tensor, params->slot[slot].tensor->dim[0], e, m);
+            compare_tensor(l->architecture, params->slot[slot].tensor, &l->found[slot].part[0], e, m);
         else if (!partial)
             add_name(&m->extra, "%.80s", e->name);
     }
@@ -406,11 +419,11 @@ static bool add_tensors(json_t *header, const ls_architecture *a, const ls_param
     const int        parts = ls__param_parts(params->graph, t, part);
     bool             good  = true;
     for (int k = 0; k < parts; k++) {
-        int64_t     dim[LS_MAX_DIMS], bytes = sizeof(float);
+        int64_t     dim[LS_STORED_RANK], bytes = sizeof(float);
         json_t     *shape = json_array();
         char        room[LS_PATH_BYTES];
         const char *name = name_of(part[k].name, naming, room);
-        for (int d = 0, rank = stored_dims(a, t, part[k].rows, dim); d < rank; bytes *= dim[d++])
+        for (int d = 0, rank = stored_dims(a, t, &part[k], dim); d < rank; bytes *= dim[d++])
             json_array_append_new(shape, json_integer(dim[d]));
         good = name && json_object_set_new(header, name, header_item("F32", shape, *at, bytes)) == 0 && good;
         *at += bytes;

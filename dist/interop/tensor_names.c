@@ -32,16 +32,36 @@ static void fill_in(const char *pattern, const char *number, char name[256])
         snprintf(name, 256, "%s", pattern);
 }
 
-int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS])
+/* Returns the row of a parameter, NULL if it has none. */
+static const ls_name_row *row_of(const ls_graph *g, const ls_tensor *param, char number[16])
 {
     const ls_architecture *a   = ls__architecture_of(g);
     const ls_name_row     *row = a && a->names ? a->names(g->model_args) : NULL;
+    while (row && row->param && !matches(row->param, param->name, number)) row++;
+    return row && row->param ? row : NULL;
+}
+
+bool ls__param_whole(const ls_graph *g, const ls_tensor *param, ls_part *part)
+{
+    char               number[16];
+    const ls_name_row *row = row_of(g, param, number);
+    if (!row || !row->whole) return false;
+    fill_in(row->whole, number, part->name);
+    part->rows = param->rank ? param->dim[0] : 1;
+    part->ones = row->ones;
+    return true;
+}
+
+int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS])
+{
+    const ls_architecture *a   = ls__architecture_of(g);
     const int64_t          all = param->rank ? param->dim[0] : 1;
     char                   number[16];
+    const ls_name_row     *row = row_of(g, param, number);
     int64_t                rows[LS_PARTS];
     int                    n = 0;
-    while (row && row->param && !matches(row->param, param->name, number)) row++;
-    if (!row || !row->param) {
+    memset(part, 0, LS_PARTS * sizeof *part);
+    if (!row) {
         snprintf(part[0].name, sizeof part[0].name, "%s", param->name);
         part[0].rows = all;
         return 1;
@@ -51,13 +71,15 @@ int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_P
     for (int i = 0; i < n; i++) {
         fill_in(row->stored[i], number, part[i].name);
         part[i].rows = n == LS_PARTS ? rows[i] : all / n;
+        part[i].ones = row->ones;
     }
     return n;
 }
 
-/* Prefixes that PyTorch's wrappers of modules add to all names: DistributedDataParallel, torch.compile, a module that
- * holds the model, and an average of weights. */
-static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "model_ema.", NULL};
+/* Prefixes that modules around the model add to all names: DistributedDataParallel, torch.compile, a module that holds
+ * the model, an average of weights, and encoders of transformers below a head. */
+static const char *const wrappers[] = {"module.", "_orig_mod.", "model.",      "model_ema.",
+                                       "bert.",   "roberta.",   "distilbert.", NULL};
 
 static ls_stored *find_wrapped(const ls_tensor_set *set, const char *param)
 {

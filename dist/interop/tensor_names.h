@@ -16,7 +16,11 @@
 typedef struct ls_part {
     char    name[256];
     int64_t rows;
+    int     ones; /* dims of 1 before the others */
 } ls_part;
+
+/* Sets *part to the one tensor that holds a parameter in another library; false: there is none. */
+bool ls__param_whole(const ls_graph *g, const ls_tensor *param, ls_part *part);
 
 /* Sets the tensors in which files hold a parameter of the graph, by the names of its architecture; returns how many. */
 int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS]);

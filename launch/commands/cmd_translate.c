@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "launch/commands/command_run.h"
+#include "launch/commands/input_lines.h"
 #include "launch/run/open_model.h"
 #include "launch/run/progress.h"
 #include "launch/translate/alignment.h"
@@ -20,13 +21,6 @@ typedef struct output {
     bool          links, weights; /* --align, --align-weights */
     int64_t       tokens;
 } output;
-
-/* The lines of a text; each ends with a zero. */
-typedef struct lines {
-    char        *text;
-    const char **line;
-    int64_t      count;
-} lines;
 
 static ls_status print_alignment(const output *o, const ls_translated *t)
 {
@@ -82,71 +76,13 @@ static ls_status read_options(ls_translate_options *o, output *out, const ls_arg
     return LS_OK;
 }
 
-/* Reads a whole file, "-" for standard input, of at most 1 GiB. */
-static ls_status read_all(const char *path, char **text, size_t *bytes)
-{
-    enum { MAX_BYTES = 1 << 30, PIECE = 1 << 16 };
-    const bool  standard = !strcmp(path, "-");
-    const char *name     = standard ? "standard input" : path;
-    FILE       *f        = standard ? stdin : fopen(path, "r");
-    size_t      room = 0, got = 1;
-    bool        memory = true;
-    LS_CHECK(f, LS_ERR_USAGE, "%s: %s", path, strerror(errno));
-    for (*bytes = 0; got && memory && *bytes <= MAX_BYTES; *bytes += got) {
-        if (*bytes + PIECE + 1 > room) {
-            char *more = realloc(*text, room = 2 * room + PIECE + 1);
-            memory     = more != NULL;
-            if (more) *text = more;
-        }
-        got = memory ? fread(*text + *bytes, 1, PIECE, f) : 0;
-    }
-    const bool failed = ferror(f);
-    if (!standard) fclose(f);
-    LS_CHECK(!failed, LS_ERR_DATA, "%s: cannot be read: %s", name, strerror(errno));
-    LS_CHECK(memory && *bytes <= MAX_BYTES, LS_ERR_DATA, "%s: expected at most %d bytes", name, MAX_BYTES);
-    return LS_OK;
-}
-
-/* Cuts the text into lines.  A carriage return at the end of a line does not belong to it. */
-static ls_status cut(lines *l, const char *path, size_t bytes)
-{
-    size_t room = 1;
-    for (size_t i = 0; i < bytes; i++) room += l->text[i] == '\n';
-    l->line = calloc(room, sizeof *l->line);
-    LS_CHECK(l->line, LS_ERR_ENV, "%s: no memory for %zu lines", path, room);
-    for (size_t at = 0; at < bytes;) {
-        char  *from = l->text + at, *end = memchr(from, '\n', bytes - at);
-        size_t n = end ? (size_t)(end - from) : bytes - at;
-        at += n + 1;
-        if (n && from[n - 1] == '\r') n--;
-        from[n] = 0;
-        LS_CHECK(strlen(from) == n, LS_ERR_DATA, "%s: line %lld: expected text, found a zero byte", path,
-                 (long long)l->count + 1);
-        l->line[l->count++] = from;
-    }
-    return LS_OK;
-}
-
-/* Reads the text on rank 0, because only it has the standard input, and sends it to all ranks.  Collective. */
-static ls_status read_lines(ls_run *run, const char *path, lines *l)
-{
-    size_t bytes = 0;
-    LS_TRY_COLLECTIVE(run, run->is_root ? read_all(path, &l->text, &bytes) : LS_OK);
-    LS_TRY(ls_comm_bcast(run->comm, &bytes, sizeof bytes, 0));
-    if (!run->is_root) l->text = malloc(bytes + 1);
-    LS_TRY_COLLECTIVE(run, l->text ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory for %zu bytes", path, bytes));
-    LS_TRY(ls_comm_bcast(run->comm, l->text, bytes, 0));
-    LS_TRY_COLLECTIVE(run, cut(l, path, bytes));
-    return LS_OK;
-}
-
-static ls_status translate(ls_run *run, const ls_args *args, lines *l)
+static ls_status translate(ls_run *run, const ls_args *args, ls_input_lines *l)
 {
     output               out     = {.run = run};
     ls_translate_options options = {.each = print_translation, .context = &out};
     LS_TRY_COLLECTIVE(run, read_options(&options, &out, args));
     LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
-    LS_TRY(read_lines(run, args->positionals > 1 ? args->positional[1] : "-", l));
+    LS_TRY(ls_input_lines_read(run, args->positionals > 1 ? args->positional[1] : "-", l));
     options.lines = l->count;
     options.line  = l->line;
     double began  = ls__clock_s();
@@ -180,11 +116,11 @@ static ls_status print_score(const ls_translated *t, void *context)
     return LS_OK;
 }
 
-static ls_status score(ls_run *run, const ls_args *args, lines l[2])
+static ls_status score(ls_run *run, const ls_args *args, ls_input_lines l[2])
 {
     scores out = {.tokens = ls_args_option(args, "tokens") != NULL};
     LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
-    for (int i = 0; i < 2; i++) LS_TRY(read_lines(run, args->positional[1 + i], &l[i]));
+    for (int i = 0; i < 2; i++) LS_TRY(ls_input_lines_read(run, args->positional[1 + i], &l[i]));
     LS_TRY_COLLECTIVE(run, l[0].count == l[1].count
                                ? LS_OK
                                : LS_FAIL(LS_ERR_DATA, "%s: expected %lld lines, as many as %s has, found %lld",
@@ -206,16 +142,15 @@ static ls_status score(ls_run *run, const ls_args *args, lines l[2])
 /* ---- the commands ------------------------------------------------------------------------------------------------ */
 
 /* Runs `translate` or `score` with room for the lines of two files. */
-static ls_status run_on_lines(int argc, char **argv, ls_status (*command)(ls_run *, const ls_args *, lines *))
+static ls_status run_on_lines(int argc, char **argv, ls_status (*command)(ls_run *, const ls_args *, ls_input_lines *))
 {
-    ls_run    run;
-    ls_args   args;
-    lines     l[2]   = {{0}, {0}};
-    ls_status status = ls_command_start(&run, &args, argc, argv);
+    ls_run         run;
+    ls_args        args;
+    ls_input_lines l[2]   = {{0}, {0}};
+    ls_status      status = ls_command_start(&run, &args, argc, argv);
     if (status == LS_OK) status = command(&run, &args, l);
     for (int i = 0; i < 2; i++) {
-        free(l[i].line);
-        free(l[i].text);
+        ls_input_lines_free(&l[i]);
     }
     ls_command_finish(&run, status);
     return status;

@@ -11,6 +11,7 @@
     COMMAND(eval)                                                                                                      \
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \
+    COMMAND(embed)                                                                                                     \
     COMMAND(translate)                                                                                                 \
     COMMAND(score)                                                                                                     \
     COMMAND(bleu)                                                                                                      \

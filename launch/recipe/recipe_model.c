@@ -297,7 +297,8 @@ static const char *names_of(ls_model_kind kind, char *list, size_t bytes)
 /* Checks that the named model is one for the dataset. */
 static ls_status check_kind(const ls_recipe *r, ls_model_kind kind, const char *data)
 {
-    static const char *const kinds[] = {"a model of single samples", "a language model", "a model of translation"};
+    static const char *const kinds[] = {"a model of single samples", "a language model", "a model of translation",
+                                        "an encoder of texts"};
     char                     list[256];
     LS_CHECK(!r->model.name || find_model(r->model.name)->kind == kind, LS_ERR_USAGE,
              "%s: model.name: %s is %s, but the dataset holds %s" LS_HINT "models for %s: %s",

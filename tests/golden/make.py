@@ -11,6 +11,7 @@ import warnings
 import torch
 
 import make_decoders
+import make_encoders
 import make_gpt
 import make_lenet5
 import make_multihead_attention
@@ -65,6 +66,7 @@ def main():
     write("values/rnn_lm.txt", make_rnn_lm.golden)
     write("values/gpt.txt", make_gpt.small)
     write("values/decoders.txt", make_decoders.make)
+    write("values/encoders.txt", make_encoders.make)
     write("values/transformer.txt", make_transformer.golden)
     for name, op in make_ops.OPS.items():
         write(f"ops/{name}.txt", lambda out: make_ops.golden(out, name, *op))

@@ -32,7 +32,8 @@ static void a_model_type_names_its_architecture(void **state)
     assert_ptr_equal(ls__architecture_of_type("lockstep_gpt", known), &ls__arch_gpt2);
     assert_ptr_equal(ls__architecture_of_type("qwen3", known), &ls__arch_decoder);
     assert_null(ls__architecture_of_type("mamba", known));
-    assert_string_equal(known, "gpt2, lockstep_gpt, llama, mistral, qwen2, qwen3, smollm3, gemma, gemma2, gemma3_text");
+    assert_string_equal(known, "gpt2, lockstep_gpt, llama, mistral, qwen2, qwen3, smollm3, gemma, gemma2, gemma3_text, "
+                               "bert, roberta, distilbert, vit, deit");
 }
 
 static void conv1d_matrices_of_gpt2_are_transposed(void **state)

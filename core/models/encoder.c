@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * An encoder of texts: BERT (Devlin et al. 2019), and RoBERTa, DistilBERT and MiniLM as options of it.
+ *
+ *     x      = word[tokens] + type[types] + position                  types only where the model has them
+ *     x      = norm(x)
+ *     x      = norm(x + attention(x)),  x = norm(x + perceptron(x))   once per layer
+ *
+ * The result is x, B x T x width, or with the pooler tanh(pooler(x[0])), B x width.  Weights start as N(0, 0.02), and
+ * biases as 0.
+ */
+#include "core/nn/layer_table.h"
+
+enum { ROBERTA_FIRST = 2 }; /* first position of a text in the table */
+
+typedef ls_encoder_args args;
+
+static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f}, zeros = {.kind = LS_INIT_ZEROS};
+
+static ls_tensor *embed(const args *a)
+{
+    ls_graph  *g = a->g;
+    ls_tensor *x = ls_embedding(g, "word", a->x, a->vocab, a->width, .init = init);
+    if (a->types) x = ls_add(x, ls_embedding(g, "type", a->type, a->types, a->width, .init = init));
+    x = ls_positional_encoding(g, "position", x, LS_ENCODING_LEARNED, a->context, .init = init, .start = a->start);
+    x = ls_layer_norm(g, "norm", x, .eps = a->eps);
+    return a->dropout > 0 ? ls_dropout(x, .p = a->dropout) : x;
+}
+
+static ls_tensor *add_block(const args *a, int layer, ls_tensor *x)
+{
+    return ls_transformer(a->g, ls_arena_printf(a->g->arena, "layers.%d", layer), x, .heads = a->heads,
+                          .hidden = a->hidden, .dropout = a->dropout, .keeps_hidden = true, .eps = a->eps,
+                          .activation = a->activation, .lengths = a->length, .weight_init = init, .in_init = init);
+}
+
+/* Checks the arguments.  Returns NULL if one is wrong. */
+static ls_tensor *check(const args *a)
+{
+    const ls_tensor *x = a->x;
+    if (x->type != LS_I32 || x->rank != 1 || !x->batched)
+        return ls__graph_fail(a->g, LS_HERE, "encoder: expected tokens, B x T of int32, found the input '%s', %s of %s",
+                              x->name, ls__shape(x), ls__dtype_name(x->type));
+    if (a->layers < 1 || a->heads < 1 || a->width < 1 || a->width % a->heads)
+        return ls__graph_fail(
+            a->g, LS_HERE,
+            "encoder: expected at least one layer, and a width that is a multiple of heads, found layers %d, heads %d, "
+            "width %lld",
+            a->layers, a->heads, (long long)a->width);
+    const int64_t first = a->kind == LS_ROBERTA ? ROBERTA_FIRST : 0;
+    if (x->dim[0] + first > a->context)
+        return ls__graph_fail(a->g, LS_HERE, "encoder: expected at most %lld positions, found the input '%s', %s",
+                              (long long)(a->context - first), x->name, ls__shape(x));
+    if (!a->length || !a->type != !a->types || (first > 0) != (a->start != NULL))
+        return ls__graph_fail(a->g, LS_HERE,
+                              "encoder: expected lengths, types for bert and roberta, and a start for roberta alone");
+    return a->x;
+}
+
+ls_tensor *ls__encoder(args a)
+{
+    ls_graph *g = a.g;
+    if (!g || !a.x) return NULL;
+    if (!a.vocab) a.vocab = 30522;
+    if (!a.layers) a.layers = 4;
+    if (!a.heads) a.heads = 4;
+    if (!a.width) a.width = 256;
+    if (!a.hidden) a.hidden = 4 * a.width;
+    if (!a.context) a.context = 512;
+    if (!(a.eps > 0)) a.eps = 1e-12f;
+    if (!a.types) a.types = a.kind == LS_BERT ? 2 : a.kind == LS_ROBERTA ? 1 : 0;
+    if (!check(&a)) return NULL;
+    ls_tensor *x = embed(&a);
+    for (int i = 0; i < a.layers; i++) x = add_block(&a, i, x);
+    ls__graph_model(g, "encoder", &a, sizeof a);
+    if (!a.pooler) return x;
+    return ls_tanh(ls_linear(g, "pooler", ls_select(x, 0), a.width, .weight_init = init, .bias_init = zeros));
+}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders of Hugging Face's transformers, BERT, RoBERTa, DistilBERT, ViT and DeiT, and ViT of timm: folders with random weights, and values.
+
+Writes tests/golden/encoders/NAME (config.json and model.safetensors) and values/encoders.txt: rows of texts of different lengths; logits of images and
+twenty losses of AdamW.
+"""
+import json
+import pathlib
+import shutil
+
+import safetensors.torch
+import timm
+import torch
+import transformers
+
+import formula
+
+HERE = pathlib.Path(__file__).resolve().parent
+VOCAB, SAMPLES, T, SIDE, CLASSES = 41, 4, 9, 12, 5
+TEXT = dict(vocab_size=VOCAB, hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, max_position_embeddings=16)
+IMAGE = dict(hidden_size=18, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, image_size=SIDE, patch_size=4, num_labels=CLASSES,
+             hidden_dropout_prob=0.0)
+MODELS = {
+    "bert": lambda: transformers.BertForMaskedLM(transformers.BertConfig(**TEXT, hidden_act="gelu")),
+    "roberta": lambda: transformers.RobertaModel(transformers.RobertaConfig(**TEXT, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)),
+    "distilbert": lambda: transformers.DistilBertModel(transformers.DistilBertConfig(
+        vocab_size=VOCAB, dim=18, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=16)),
+    "vit": lambda: transformers.ViTForImageClassification(transformers.ViTConfig(**IMAGE)),
+    "deit": lambda: transformers.DeiTForImageClassification(transformers.DeiTConfig(**IMAGE)),
+    "deit-teacher": lambda: transformers.DeiTForImageClassificationWithTeacher(transformers.DeiTConfig(**IMAGE)),
+    "timm": lambda: timm.models.vision_transformer.VisionTransformer(SIDE, 4, 3, CLASSES, embed_dim=18, depth=2, num_heads=3, mlp_ratio=20 / 18),
+}
+
+
+def randomize(net, seed):
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            center = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+            p.copy_(torch.empty_like(p).normal_(center, 0.3, generator=draw))
+    return net.eval()
+
+
+def save(net, name):
+    folder = HERE / "encoders" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    if name != "timm":
+        net.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        return
+    folder.mkdir(parents=True)
+    safetensors.torch.save_file(net.state_dict(), folder / "model.safetensors", {"format": "pt"})
+
+
+def rows(net, name):
+    net = net.bert if name == "bert" else net
+    tokens = torch.from_numpy(formula.labels("tokens", SAMPLES * T, VOCAB)).reshape(SAMPLES, T)
+    lengths = torch.from_numpy(formula.labels("lengths", SAMPLES, T)) + 1
+    mask = (torch.arange(T)[None] < lengths[:, None]).long()
+    if name == "roberta":  # its positions are counted from the padding tokens
+        tokens[tokens == 1] = 2
+        tokens[mask == 0] = 1
+    types = {} if name == "distilbert" else dict(token_type_ids=torch.from_numpy(formula.labels("types", SAMPLES * T, 2)).reshape(SAMPLES, T) * (name == "bert"))
+    with torch.no_grad():
+        return net(input_ids=tokens, attention_mask=mask, **types).last_hidden_state * mask[..., None]
+
+
+def losses(net, logits, x, y):
+    optim, values = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.01, foreach=False), []
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(logits(net(x)), y)
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        values.append(loss.item())
+    return torch.tensor(values)
+
+
+def make(out):
+    x = torch.from_numpy(formula.fill("image", (SAMPLES, 3, SIDE, SIDE)))
+    y = torch.from_numpy(formula.labels("label", SAMPLES, CLASSES))
+    for seed, name in enumerate(MODELS):
+        net = randomize(MODELS[name](), seed)
+        save(net, name)
+        if name in ("bert", "roberta", "distilbert"):
+            out.case(name)
+            out.array("rows", rows(net, name))
+            continue
+        logits = (lambda y: y) if name == "timm" else (lambda y: y.logits)
+        out.case(name, parameters=sum(p.numel() for p in net.parameters() if not p.shape or "mask_token" not in name))
+        with torch.no_grad():
+            out.array("logits", logits(net(x)))
+        out.array("losses", losses(net, logits, x, y))
