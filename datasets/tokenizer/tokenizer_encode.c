@@ -71,11 +71,8 @@ static bool set_match(const ls_tokenizer *t, const uint8_t *text, size_t bytes, 
     if (m->add->single_word &&
         ((at > 0 && is_word(t, text + before(text, at))) || (m->stop < bytes && is_word(t, text + m->stop))))
         return false;
-    if (m->add->lstrip) {
-        while (m->start > 0 && is_space(t, text + before(text, m->start), m->add->late))
-            m->start = before(text, m->start);
-        if (m->start < done) m->start = done;
-    }
+    while (m->add->lstrip && m->start > done && is_space(t, text + before(text, m->start), m->add->late))
+        m->start = before(text, m->start);
     while (m->add->rstrip && m->stop < bytes && is_space(t, text + m->stop, m->add->late))
         for (m->stop++; m->stop < bytes && (text[m->stop] & 0xC0) == 0x80;) m->stop++;
     return true;

@@ -362,6 +362,23 @@ static void test_decode_of_loaded_forms(void **state)
     }
 }
 
+/* Lengths of the first words by the form of cl100k. */
+static void test_words_of_cl100k(void **state)
+{
+    static const struct {
+        const char *text;
+        int         digits, bytes;
+    } first[] = {{"'sx", 1, 2},       {"'LLx", 1, 3}, {"'\xc5\xbfx", 1, 3}, /* U+017F is a small s */
+                 {"'x", 1, 2},        {"\tab", 1, 3}, {"\nab", 1, 1},       {"1234", 1, 1},
+                 {"1234", 3, 3},      {"12a", 3, 2},  {" !?\r\na", 1, 5},   {"  a", 1, 1},
+                 {" \n \n  a", 1, 4}, {"  ", 1, 2},   {"  1", 1, 1}};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        const int got = (int)ls__word_cl100k(ls__unicode_classes(), first[i].digits, (const uint8_t *)first[i].text,
+                                             strlen(first[i].text));
+        if (got != first[i].bytes) fail_msg("'%s': %d bytes", first[i].text, got);
+    }
+}
+
 static void test_untrained_kinds(void **state)
 {
     const ls_text_line line = {"x", 1};
@@ -454,6 +471,7 @@ int main(void)
                                        cmocka_unit_test(test_cut),
                                        cmocka_unit_test(test_cut_of_loaded_forms),
                                        cmocka_unit_test(test_decode_of_loaded_forms),
+                                       cmocka_unit_test(test_words_of_cl100k),
                                        cmocka_unit_test(test_untrained_kinds),
                                        cmocka_unit_test(test_file_in_pieces),
                                        cmocka_unit_test(test_rare_words_are_removed)};
