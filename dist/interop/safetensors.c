@@ -258,16 +258,6 @@ static ls_status read_transposed(const ls_stored *e, int64_t in, int64_t out, fl
     return LS_OK;
 }
 
-static ls_status write_transposed(ls_file *f, int64_t in, int64_t out, const float *w, float *tile)
-{
-    for (tile_range t = {0}; next_tile(&t, in, out);) {
-        for (int64_t o = 0; o < t.cols; o++)
-            for (int64_t i = 0; i < t.rows; i++) tile[i * t.cols + o] = w[(t.col + o) * in + t.row + i];
-        LS_TRY(ls__file_write(f, tile, (size_t)(t.rows * t.cols) * sizeof *tile));
-    }
-    return LS_OK;
-}
-
 static float *values_of(const ls_params *params, int slot)
 {
     return (float *)params->block.data + params->slot[slot].offset;
@@ -382,10 +372,17 @@ static int batch_norm_prefix(const char *name)
 }
 
 /* The name under which a part of a parameter is written; NULL: the naming has none. */
-static const char *name_of(const char *part, ls_naming naming, char room[LS_PATH_BYTES])
+static const char *name_of(const char *part, const ls_saving *how, char room[LS_PATH_BYTES])
 {
-    if (!naming) return part;
-    return naming(part, room, LS_PATH_BYTES) ? room : NULL;
+    if (!how->naming) return part;
+    return how->naming(part, room, LS_PATH_BYTES) ? room : NULL;
+}
+
+static const ls_stored_type *type_of(const char *part, const ls_saving *how)
+{
+    const ls_stored *e = how->like && !how->type ? ls__tensor_set_find(how->like, part) : NULL;
+    if (how->type) return how->type;
+    return e && e->type->narrow ? e->type : ls__stored_type_named("F32");
 }
 
 static json_t *header_item(const char *dtype, json_t *shape, int64_t begin, int64_t bytes)
@@ -395,12 +392,12 @@ static json_t *header_item(const char *dtype, json_t *shape, int64_t begin, int6
 }
 
 /* Adds the counts of batches to the header; returns their bytes, or -1 after an error. */
-static int64_t add_batch_counts(json_t *header, const ls_params *params, ls_naming naming)
+static int64_t add_batch_counts(json_t *header, const ls_params *params, const ls_saving *how)
 {
     int64_t at = 0;
     for (int i = 0; i < params->count; i++) {
         char        room[LS_PATH_BYTES], name[LS_PATH_BYTES];
-        const char *mean   = name_of(params->slot[i].tensor->name, naming, room);
+        const char *mean   = name_of(params->slot[i].tensor->name, how, room);
         const int   prefix = mean ? batch_norm_prefix(mean) : 0;
         if (!prefix) continue;
         if (snprintf(name, sizeof name, "%.*s%s", prefix, mean, batches_ending) >= (int)sizeof name) return -1;
@@ -411,21 +408,22 @@ static int64_t add_batch_counts(json_t *header, const ls_params *params, ls_nami
 }
 
 /* Adds the tensors of a parameter to the header. */
-static bool add_tensors(json_t *header, const ls_architecture *a, const ls_params *params, int slot, ls_naming naming,
-                        int64_t *at)
+static bool add_tensors(json_t *header, const ls_architecture *a, const ls_params *params, int slot,
+                        const ls_saving *how, int64_t *at)
 {
     const ls_tensor *t = params->slot[slot].tensor;
     ls_part          part[LS_PARTS];
     const int        parts = ls__param_parts(params->graph, t, part);
     bool             good  = true;
     for (int k = 0; k < parts; k++) {
-        int64_t     dim[LS_STORED_RANK], bytes = sizeof(float);
-        json_t     *shape = json_array();
-        char        room[LS_PATH_BYTES];
-        const char *name = name_of(part[k].name, naming, room);
+        const ls_stored_type *type = type_of(part[k].name, how);
+        int64_t               dim[LS_STORED_RANK], bytes = type->bytes;
+        json_t               *shape = json_array();
+        char                  room[LS_PATH_BYTES];
+        const char           *name = name_of(part[k].name, how, room);
         for (int d = 0, rank = stored_dims(a, t, &part[k], dim); d < rank; bytes *= dim[d++])
             json_array_append_new(shape, json_integer(dim[d]));
-        good = name && json_object_set_new(header, name, header_item("F32", shape, *at, bytes)) == 0 && good;
+        good = name && json_object_set_new(header, name, header_item(type->name, shape, *at, bytes)) == 0 && good;
         *at += bytes;
     }
     return good;
@@ -434,17 +432,17 @@ static bool add_tensors(json_t *header, const ls_architecture *a, const ls_param
 /* Returns the text of the header, padded with spaces so that the values begin at a multiple of 8 bytes.  NULL without
  * memory, or for a name that is not UTF-8.  To be freed. */
 static char *header_text(const ls_architecture *a, const ls_params *params, const ls_metadata *metadata,
-                         ls_naming naming, size_t *length)
+                         const ls_saving *how, size_t *length)
 {
     json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     bool    good   = header;
-    int64_t at     = add_batch_counts(header, params, naming);
+    int64_t at     = add_batch_counts(header, params, how);
     good           = good && at >= 0;
     for (; metadata && metadata->key; metadata++)
         good = json_object_set_new(json_object_get(header, "__metadata__"), metadata->key,
                                    json_string(metadata->text)) == 0 &&
                good;
-    for (int i = 0; i < params->count; i++) good = add_tensors(header, a, params, i, naming, &at) && good;
+    for (int i = 0; i < params->count; i++) good = add_tensors(header, a, params, i, how, &at) && good;
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL, *padded = NULL;
     json_decref(header);
     if (text) {
@@ -458,11 +456,11 @@ static char *header_text(const ls_architecture *a, const ls_params *params, cons
 }
 
 static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_params *params,
-                              const ls_metadata *metadata, ls_naming naming)
+                              const ls_metadata *metadata, const ls_saving *how)
 {
     size_t        length;
     unsigned char prefix[LS_STORED_PREFIX];
-    char         *text = header_text(a, params, metadata, naming, &length);
+    char         *text = header_text(a, params, metadata, how, &length);
     LS_CHECK(text, LS_ERR_ENV, "%s: cannot make its header" LS_HINT "is the name of every parameter UTF-8?", f->path);
     for (int i = 0; i < LS_STORED_PREFIX; i++) prefix[i] = (unsigned char)((uint64_t)length >> 8 * i);
     ls_status status = ls__file_write(f, prefix, LS_STORED_PREFIX);
@@ -471,32 +469,67 @@ static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_par
     return status;
 }
 
-static ls_status write_file(ls_file *f, const ls_params *params, const ls_metadata *metadata, ls_naming naming,
+/* Writes n values as a type.  `tile` has room for 2 TILE_ELEMENTS values; values may lie in its first half. */
+static ls_status write_values(ls_file *f, const float *values, int64_t n, const ls_stored_type *type, float *tile)
+{
+    if (type->bytes == sizeof(float)) return ls__file_write(f, values, (size_t)n * sizeof *values);
+    for (int64_t at = 0; at < n; at += TILE_ELEMENTS) {
+        const size_t count = (size_t)(n - at < TILE_ELEMENTS ? n - at : TILE_ELEMENTS);
+        type->narrow(tile + TILE_ELEMENTS, values + at, count);
+        LS_TRY(ls__file_write(f, tile + TILE_ELEMENTS, count * (size_t)type->bytes));
+    }
+    return LS_OK;
+}
+
+static ls_status write_transposed(ls_file *f, int64_t in, int64_t out, const float *w, const ls_stored_type *type,
+                                  float *tile)
+{
+    for (tile_range t = {0}; next_tile(&t, in, out);) {
+        for (int64_t o = 0; o < t.cols; o++)
+            for (int64_t i = 0; i < t.rows; i++) tile[i * t.cols + o] = w[(t.col + o) * in + t.row + i];
+        LS_TRY(write_values(f, tile, t.rows * t.cols, type, tile));
+    }
+    return LS_OK;
+}
+
+/* Writes the values of the tensors of a parameter. */
+static ls_status write_param(ls_file *f, const ls_architecture *a, const ls_params *params, int slot,
+                             const ls_saving *how, float *tile)
+{
+    const ls_tensor *t = params->slot[slot].tensor;
+    const float     *w = values_of(params, slot);
+    ls_part          part[LS_PARTS];
+    const int        parts = ls__param_parts(params->graph, t, part);
+    if (ls__is_stored_transposed(a, t))
+        return write_transposed(f, t->dim[1], t->dim[0], w, type_of(part[0].name, how), tile);
+    for (int k = 0; k < parts; k++) {
+        const int64_t n = parts > 1 ? params->slot[slot].count / t->dim[0] * part[k].rows : params->slot[slot].count;
+        LS_TRY(write_values(f, w, n, type_of(part[k].name, how), tile));
+        w += n;
+    }
+    return LS_OK;
+}
+
+static ls_status write_file(ls_file *f, const ls_params *params, const ls_metadata *metadata, const ls_saving *how,
                             float *tile)
 {
     const ls_architecture *a           = ls__architecture_of(params->graph);
     const int64_t          batch_count = 0;
-    LS_TRY(write_header(f, a, params, metadata, naming));
+    LS_TRY(write_header(f, a, params, metadata, how));
     for (int i = 0; i < params->count; i++)
         if (batch_norm_prefix(params->slot[i].tensor->name))
             LS_TRY(ls__file_write(f, &batch_count, sizeof batch_count));
-    for (int i = 0; i < params->count; i++) {
-        const ls_tensor *t = params->slot[i].tensor;
-        const float     *w = values_of(params, i);
-        if (ls__is_stored_transposed(a, t))
-            LS_TRY(write_transposed(f, t->dim[1], t->dim[0], w, tile));
-        else
-            LS_TRY(ls__file_write(f, w, (size_t)params->slot[i].count * sizeof *w));
-    }
+    for (int i = 0; i < params->count; i++) LS_TRY(write_param(f, a, params, i, how, tile));
     return LS_OK;
 }
 
 ls_status ls_safetensors_save(const char *path, ls_params *params, const ls_metadata *metadata)
 {
-    return ls__safetensors_save_as(path, params, metadata, NULL);
+    return ls__safetensors_save_as(path, params, metadata, &(ls_saving){0});
 }
 
-ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_metadata *metadata, ls_naming naming)
+ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_metadata *metadata,
+                                  const ls_saving *how)
 {
     ls_file   f;
     ls_arena *memory;
@@ -504,7 +537,7 @@ ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_
     ls_status status = ls__file_create(&f, path);
     if (status == LS_OK)
         status = ls__file_finish(
-            &f, write_file(&f, params, metadata, naming, ls_arena_alloc(memory, TILE_ELEMENTS * sizeof(float))));
+            &f, write_file(&f, params, metadata, how, ls_arena_alloc(memory, 2 * TILE_ELEMENTS * sizeof(float))));
     ls_arena_free(memory);
     return status;
 }

@@ -58,11 +58,69 @@ static void widen_bf16(float *out, const void *in, size_t n)
 
 static void widen_f32(float *out, const void *in, size_t n) { memcpy(out, in, n * sizeof *out); }
 
+static void narrow_f32(void *out, const float *in, size_t n) { memcpy(out, in, n * sizeof *in); }
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static void narrow_bf16(void *out, const float *in, size_t n)
+{
+    uint16_t *to = out;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t bits = bits_of(in[i]);
+        to[i] = (uint16_t)(in[i] != in[i] ? bits >> 16 | 0x40u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+    }
+}
+
+/* Rounds to float16: adding and subtracting a power of two rounds a value to the step of its binade. */
+static uint16_t to_half(float x)
+{
+    const uint32_t sign = bits_of(x) >> 16 & 0x8000u;
+    const float    size = x < 0 ? -x : x;
+    if (x != x) return (uint16_t)(sign | 0x7e00u);
+    if (size >= 65520.0f) return (uint16_t)(sign | 0x7c00u);
+    if (size < 0x1p-14f) { /* subnormal: a multiple of 2^-24 */
+        const float rounded = size + 0x1p-1f;
+        return (uint16_t)(sign | (bits_of(rounded) - bits_of(0x1p-1f)));
+    }
+    const uint32_t bits = bits_of(size), rounded = bits + 0xfffu + (bits >> 13 & 1u);
+    return (uint16_t)(sign | ((rounded >> 13) - (112u << 10)));
+}
+
+static void narrow_f16(void *out, const float *in, size_t n)
+{
+    uint16_t *to = out;
+    for (size_t i = 0; i < n; i++) to[i] = to_half(in[i]);
+}
+
 static const ls_stored_type types[] = {
-    {"F32", 4, widen_f32}, {"F16", 2, widen_f16}, {"BF16", 2, widen_bf16}, {"F64", 8, NULL},     {"I64", 8, NULL},
-    {"I32", 4, NULL},      {"I16", 2, NULL},      {"I8", 1, NULL},         {"U64", 8, NULL},     {"U32", 4, NULL},
-    {"U16", 2, NULL},      {"U8", 1, NULL},       {"BOOL", 1, NULL},       {"F8_E4M3", 1, NULL}, {"F8_E5M2", 1, NULL},
+    {"F32", 4, widen_f32, narrow_f32},
+    {"F16", 2, widen_f16, narrow_f16},
+    {"BF16", 2, widen_bf16, narrow_bf16},
+    {"F64", 8, NULL},
+    {"I64", 8, NULL},
+    {"I32", 4, NULL},
+    {"I16", 2, NULL},
+    {"I8", 1, NULL},
+    {"U64", 8, NULL},
+    {"U32", 4, NULL},
+    {"U16", 2, NULL},
+    {"U8", 1, NULL},
+    {"BOOL", 1, NULL},
+    {"F8_E4M3", 1, NULL},
+    {"F8_E5M2", 1, NULL},
 };
+
+const ls_stored_type *ls__stored_type_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].narrow && strcmp(types[i].name, name) == 0) return &types[i];
+    return NULL;
+}
 
 const char *ls__stored_shape(char text[256], int rank, const int64_t *dim)
 {

@@ -38,8 +38,14 @@ ls_status ls__safetensors_load(const char *path, ls_params *params, bool partial
 /* Sets `stored` to the name of a parameter in another library; false: it has none. */
 typedef bool (*ls_naming)(const char *param, char *stored, size_t room);
 
-/* ls_safetensors_save with the names of another library; naming NULL: those of the parameters. */
-ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_metadata *metadata, ls_naming naming);
+/* How ls__safetensors_save_as differs from ls_safetensors_save. */
+typedef struct ls_saving {
+    ls_naming             naming; /* the names of another library; NULL: those of the parameters */
+    const ls_stored_type *type;   /* of all tensors; NULL: F32, or that of the tensor in `like` */
+    const ls_tensor_set  *like;   /* NULL: none */
+} ls_saving;
+ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_metadata *metadata,
+                                  const ls_saving *how);
 
 /* Returns whether a tensor is no parameter, such as a causal mask or the number of batches of a batch norm, and is
  * ignored. */

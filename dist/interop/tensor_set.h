@@ -24,9 +24,13 @@ enum {
 /* Type of the values of a tensor. */
 typedef struct ls_stored_type {
     const char *name;
-    int         bytes;                                   /* of a value                                         */
-    void (*widen)(float *out, const void *in, size_t n); /* NULL: may be in a file, but cannot be a parameter */
+    int         bytes;                                    /* of a value                                         */
+    void (*widen)(float *out, const void *in, size_t n);  /* NULL: may be in a file, but cannot be a parameter */
+    void (*narrow)(void *out, const float *in, size_t n); /* rounds to nearest, ties to even; NULL: is not written */
 } ls_stored_type;
+
+/* Returns the type of this name that can be written, or NULL. */
+const ls_stored_type *ls__stored_type_named(const char *name);
 
 struct ls_tensor_file;
 

@@ -19,6 +19,7 @@
 #include "launch/run/progress.h"
 #include "launch/run/run_directory.h"
 #include "launch/transfer/export_model.h"
+#include "launch/transfer/export_text_model.h"
 
 /* ---- ls ---------------------------------------------------------------------------------------------------------- */
 
@@ -383,7 +384,17 @@ static ls_status export_model(ls_run *run, const ls_args *args)
     const char *format = ls_args_option(args, "format"), *to = args->positional[1];
     LS_CHECK(!format || !strcmp(format, "timm") || !strcmp(format, "torchvision") || !strcmp(format, "transformers"),
              LS_ERR_USAGE, "ckpt export: --format: expected timm, torchvision or transformers, found '%s'", format);
-    LS_TRY(ls_run_open_model(run, args->positional[0], "float32"));
+    const char *from = args->positional[0], *type = ls_args_option(args, "dtype");
+    LS_TRY(ls_run_open_model(run, from, "float32"));
+    if (run->data.kind == LS_DATA_TEXT) {
+        LS_TRY(ls_export_text_model(run, from, to, type && !strcmp(type, "same") ? NULL : type ? type : "float32"));
+        if (run->is_root)
+            printf("%s: %s, %lld parameters, %s\n", to, run->recipe->model.name,
+                   (long long)ls_params_total(run->loaded ? run->loaded : ls_trainer_params(run->trainer)),
+                   type ? type : "float32");
+        return LS_OK;
+    }
+    LS_CHECK(!type, LS_ERR_USAGE, "ckpt export: --dtype: expected a language model, found a model for images");
     LS_TRY(
         ls_export_model(run, to, format && !strcmp(format, "transformers") ? LS_EXPORT_TRANSFORMERS : LS_EXPORT_TIMM));
     print_model(run, to);
@@ -490,7 +501,7 @@ const ls_command ls__command_ckpt_prune = {
 const ls_command ls__command_ckpt_export = {
     .name      = "ckpt export",
     .arguments = "RUN OUT",
-    .text      = "write a model for images as a folder that timm, torchvision or transformers loads",
+    .text      = "write a model as a folder that timm, torchvision or transformers loads",
     .help =
         "RUN is a run directory, one of its checkpoints, or a folder of timm or transformers.  OUT becomes a folder "
         "with\n"
@@ -501,12 +512,19 @@ const ls_command ls__command_ckpt_export = {
         "  python: torchvision.models.resnet18(num_classes=5).load_state_dict(\n"
         "              safetensors.torch.load_file('flowers-resnet18/model.safetensors'))\n"
         "\n"
-        "Models: resnet18 to resnet152, efficientnet_lite0 (timm), alexnet and vgg (torchvision).  A language model "
-        "needs no\n"
-        "export: its run directory is a folder of transformers.",
+        "Models for images: resnet18 to resnet152, efficientnet_lite0 (timm), alexnet and vgg (torchvision).\n"
+        "\n"
+        "A language model that began with a folder of transformers (model.pretrained) is written with all other files "
+        "of that folder.\n"
+        "One that was trained from scratch needs no export: its run directory is a folder of transformers.\n"
+        "\n"
+        "  lockstep ckpt export runs/book SmolLM2-book --dtype bfloat16",
     .options = LS_OPTIONS({"format", "NAME",
                            "timm or torchvision: one folder for both; transformers: ResNetForImageClassification with "
-                           "preprocessor_config.json; default timm"}),
+                           "preprocessor_config.json; default timm"},
+                          {"dtype", "TYPE",
+                           "language models: float32, bfloat16, float16, or same: as in the folder from "
+                           "which the model comes; default float32"}),
     .run     = run_export,
 };
 

@@ -223,6 +223,7 @@ ls_status ls_run_find(ls_run *run, const char *path, int overrides, char *const 
     LS_TRY_COLLECTIVE(run, find_run(path, folder, step));
     snprintf(recipe, sizeof recipe, "%s/recipe.yaml", folder);
     LS_TRY(ls_run_recipe(run, recipe, overrides, override));
+    run->origin = run->recipe->model.pretrained;
     run->recipe->model.pretrained =
         NULL; /* pretrained parameters are not loaded again when a run is continued or opened */
     run->directory = ls_arena_strdup(run->memory, folder);

@@ -51,6 +51,7 @@ struct ls_run {
     ls_scaler    *scaler;    /* normalisation of arrays; NULL for other data                                    */
     ls_tokenizer *tokenizer; /* of a language model or of the target, once it is needed                       */
     ls_tokenizer *source_tokenizer; /* of a model of translation, likewise                                    */
+    const char   *origin;           /* the recipe's model.pretrained, also of a run that is continued or opened       */
     const char   *loading;          /* table of the tensors that model.pretrained has loaded; NULL: none             */
     const char   *examined;         /* section of report.html that the task has written (rank 0); NULL: none         */
     int           shards;           /* virtual shards of the global batch                               */

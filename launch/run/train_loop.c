@@ -21,6 +21,7 @@
 #include "launch/run/stop_signals.h"
 #include "launch/run/train_log.h"
 #include "launch/tasks/task.h"
+#include "launch/transfer/export_text_model.h"
 
 /* Bits of the flags that a rank sends with each step: those of the checkpoint policy, then one for each reason to stop
  * the run after this step. */
@@ -409,6 +410,7 @@ static ls_status write_results(ls_training *t)
     LS_TRY(examine(t));
     if (!run->is_root) return LS_OK;
     LS_TRY(ls_hf_config_save(ls_run_directory_file(&t->directory, "config.json"), run->graph, &written));
+    LS_TRY(ls_copy_generation_files(run, ls_run_directory_file(&t->directory, "")));
     LS_TRY(ls_train_log_end(t));
     LS_TRY(ls_train_write_report(t));
     ls_bar_close(&t->output.bar);

@@ -183,7 +183,7 @@ static ls_status write_files(const export *e, ls_export_format format)
         LS_TRY(ls_safetensors_save(path, e->params, NULL));
         return write_json(e, "config.json", timm_config(e));
     }
-    LS_TRY(ls__safetensors_save_as(path, e->params, NULL, ls__transformers_resnet_name));
+    LS_TRY(ls__safetensors_save_as(path, e->params, NULL, &(ls_saving){.naming = ls__transformers_resnet_name}));
     LS_TRY(write_json(e, "preprocessor_config.json", transformers_preprocessor(e)));
     return write_json(e, "config.json", transformers_config(e));
 }

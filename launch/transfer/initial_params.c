@@ -37,7 +37,7 @@ void ls_head_of(const ls_initial_model *m, const char *head[2])
 
 ls_status ls_adopt_model(ls_recipe *r, bool prints)
 {
-    const char   *folder = r->model.pretrained, *set[2];
+    const char   *folder = r->model.pretrained, *set[3];
     ls_pretrained p;
     if (r->model.name || r->model.layers.count) return LS_OK;
     LS_CHECK(access(folder, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s",
@@ -49,8 +49,9 @@ ls_status ls_adopt_model(ls_recipe *r, bool prints)
     LS_TRY(ls_pretrained_read(folder, &p));
     set[0] = ls_arena_printf(r->arena, "model.name=%s", p.model);
     set[1] = ls_arena_printf(r->arena, "model.options={%s}", p.options);
+    set[2] = ls_arena_printf(r->arena, "model.classes=%lld", (long long)p.classes);
     if (prints) fprintf(stderr, "model.pretrained: the model is %s {%s}\n", p.model, p.options);
-    return ls_recipe_set(r, 2, (char *const *)set);
+    return ls_recipe_set(r, p.images ? 2 : 3, (char *const *)set); /* a vocabulary may exceed that of the tokenizer */
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------------- */
