@@ -94,7 +94,8 @@ static ls_status apply_template(ls_run *run, const ls_args *args, ls_generate_op
     } else {
         LS_TRY(ls_chat_template_of(args->positional[0], &t));
     }
-    o->prompt        = ls_chat_prompt(t, system, o->prompt, run->memory);
+    o->prompt = ls_chat_prompt(t, system, o->prompt, run->memory);
+    LS_CHECK(o->prompt, LS_ERR_USAGE, "generate: --system: the template %s has no system turn", t->name);
     o->prompt_bytes  = strlen(o->prompt);
     o->silent_prompt = true;
     return LS_OK;
@@ -169,7 +170,8 @@ const ls_command ls__command_generate = {
         {"top-p", "P", "sample among the most probable tokens whose probabilities sum to P; default 1"},
         {"repetition-penalty", "P", "divide the logits of tokens that are in the text by P; default 1"},
         {"chat", NULL, "put the prompt into the chat template of the folder, and print the answer alone"},
-        {"template", "NAME", "the same with the template smollm2, qwen2.5, qwen3, llama3, llama3.1, gemma or phi3"},
+        {"template", "NAME",
+         "the same with the template smollm2, qwen2.5, qwen3, llama3, llama3.1, gemma, gemma3 or phi3"},
         {"system", "TEXT", "with --chat: the text of the system turn; default: that of the template"},
         {"seed", "N", "seed of the sampling; default 1"},
         {"no-stop", NULL, "continue after the token that ends a text"},

@@ -44,7 +44,8 @@ static const ls_chat_template templates[] = {
      LLAMA3,
      .default_system = "",
      .preamble       = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"},
-    {"gemma", {"5c10ee65212d93b3", "d19b6ff3a49deea5"}, GEMMA},
+    {"gemma", {"5c10ee65212d93b3"}, GEMMA, .no_system = true},
+    {"gemma3", {"d19b6ff3a49deea5"}, GEMMA},
     {"phi3",
      {"ecebdb26677c663d"},
      .begin     = "",
@@ -161,6 +162,7 @@ const char *ls_chat_prompt(const ls_chat_template *t, const char *system, const 
 {
     const char *first = "", *before = "", *preamble = t->preamble ? t->preamble : "";
     if (!system) system = t->default_system;
+    if (system && t->no_system) return NULL;
     if (system && t->system)
         first = ls_arena_printf(memory, "%s%s%s%s", turn_of(t, t->system, memory), preamble, trimmed(t, system, memory),
                                 t->end);

@@ -15,6 +15,7 @@ typedef struct ls_chat_template {
     const char *preamble;                  /* of the system turn, which is then always there; NULL: none */
     const char *default_system;            /* text of the system turn where none is given; NULL: no such turn */
     bool        trims;                     /* white space around a text is removed */
+    bool        no_system;                 /* a conversation has no system turn */
 } ls_chat_template;
 
 /* Returns the template of a name; NULL: `known` lists the names. */
@@ -24,7 +25,8 @@ const ls_chat_template *ls_chat_template_named(const char *name, char known[256]
  * text.  LS_ERR_DATA: the folder has no template, or one whose text is not known. */
 ls_status ls_chat_template_of(const char *folder, const ls_chat_template **t);
 
-/* Returns the text of a conversation of one user turn, up to the beginning of the answer.  system NULL: the default. */
+/* Returns the text of a conversation of one user turn, up to the beginning of the answer.  system NULL: the default.
+ * The result is NULL if a system turn is given and the template has none. */
 const char *ls_chat_prompt(const ls_chat_template *t, const char *system, const char *user, ls_arena *memory);
 
 #endif

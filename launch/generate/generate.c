@@ -215,7 +215,8 @@ static bool stops(const generator *g, int32_t token)
     if (g->options->no_stop) return false;
     for (int i = 0; i < g->options->stops; i++)
         if (token == g->options->stop[i]) return true;
-    return !g->options->stops && g->end >= 0 && token == g->end;
+    if (g->options->stops) return false;
+    return token >= 0 && (token == g->end || token == ls_tokenizer_role(g->tokenizer, LS_TOKEN_EOS));
 }
 
 static ls_status generate_text(generator *g)
