@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * labels: io
+ * labels: io mpi
  * `lockstep ckpt export` of language models: a folder of transformers comes out as it went in, a run that began with
  * one has its other files, and what does not fit is refused. */
 #include "core/core.h"
