@@ -13,7 +13,7 @@
 
 #include "core/nn/layer_table.h"
 
-enum { MAX_LAYERS = 1000 };
+enum { MAX_LAYERS = 1000, MAX_WIDTH = 1 << 20 };
 
 static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f};
 
@@ -61,12 +61,13 @@ static ls_tensor *check_args(const ls_decoder_args *a)
         return ls__graph_fail(a->g, LS_HERE, "decoder: expected tokens, B x T of int32, found the input '%s', %s of %s",
                               x->name, ls__shape(x), ls__dtype_name(x->type));
     if (a->layers < 1 || a->layers > MAX_LAYERS || a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads ||
-        a->width < 1 || a->head_width < 2 || a->head_width % 2 || a->hidden < 1)
+        a->heads > MAX_WIDTH || a->width < 1 || a->width > MAX_WIDTH || a->head_width < 2 ||
+        a->head_width > MAX_WIDTH || a->head_width % 2 || a->hidden < 1 || a->hidden > MAX_WIDTH)
         return ls__graph_fail(a->g, LS_HERE,
-                              "decoder: expected 1 to %d layers, heads that are a multiple of kv_heads, and an even "
-                              "head_width, found layers %d, heads %d, kv_heads %d, width %lld, head_width %lld, hidden "
-                              "%lld",
-                              MAX_LAYERS, a->layers, a->heads, a->kv_heads, (long long)a->width,
+                              "decoder: expected 1 to %d layers, heads that are a multiple of kv_heads, an even "
+                              "head_width, and widths of at most %d, found layers %d, heads %d, kv_heads %d, width "
+                              "%lld, head_width %lld, hidden %lld",
+                              MAX_LAYERS, MAX_WIDTH, a->layers, a->heads, a->kv_heads, (long long)a->width,
                               (long long)a->head_width, (long long)a->hidden);
     if (x->dim[0] > a->context)
         return ls__graph_fail(a->g, LS_HERE,

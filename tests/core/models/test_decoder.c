@@ -49,6 +49,8 @@ static void mistakes_are_named(void **state)
         {{.heads = 4, .kv_heads = 3}, .says = "heads that are a multiple of kv_heads"},
         {{.layers = -1}, .says = "found layers -1"},
         {{.heads = 4, .head_width = 3}, .says = "an even head_width"},
+        {{.heads = INT32_MAX, .kv_heads = 1}, .says = "widths of at most 1048576, found layers 4, heads 2147483647"},
+        {{.hidden = (int64_t)1 << 40}, .says = "hidden 1099511627776"},
         {{.context = 7}, .says = "expected at most 7 positions, the context"},
         {{.rope_share = 2}, .says = "expected a rope_share from 0 to 1, found 2"},
         {{.cached = 9}, .target = true, .says = "cached and a target exclude each other"},
