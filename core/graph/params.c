@@ -106,19 +106,30 @@ ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts)
     return LS_OK;
 }
 
-ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
+ls_status ls__params_new_unset(ls_params **out, ls_graph *g)
 {
     ls_params *p;
     LS_TRY(ls__params_lay_out(&p, g, g->arena));
     LS_TRY(ls_block_new(&p->block, p->floats * sizeof(float), "parameter"));
-    ls_status status = ls__params_fill(p, seed, 0, 1);
-    if (status == LS_OK) status = ls__params_new_copy(p, g->precision);
+    ls_status status = ls__params_new_copy(p, g->precision);
     if (status != LS_OK) {
         ls_block_free(&p->block);
         return status;
     }
     *out = p;
     return LS_OK;
+}
+
+ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
+{
+    ls_params *p;
+    LS_TRY(ls__params_new_unset(&p, g));
+    ls_status status = ls__params_fill(p, seed, 0, 1);
+    if (status == LS_OK)
+        *out = p;
+    else
+        ls_params_free(p);
+    return status;
 }
 
 ls_status ls__params_new_copy(ls_params *p, ls_dtype precision)

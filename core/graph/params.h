@@ -66,6 +66,9 @@ ls_status ls__params_new_copy(ls_params *p, ls_dtype precision);
 void ls__params_narrow(ls_params *p, size_t offset, size_t count);
 void ls__params_refresh(ls_params *p);
 
+/* ls_params_new without initial values, for parameters that a file gives: large models are initialised for seconds. */
+ls_status ls__params_new_unset(ls_params **params, ls_graph *g);
+
 /* The two steps of ls_params_new.  The first computes the layout, in `arena`; the caller allocates p->block of
  * p->floats floats and frees it.  The second fills every parts-th parameter from number `part` on with its initial
  * values. */

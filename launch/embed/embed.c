@@ -14,6 +14,7 @@
 
 #include "core/base/integer.h"
 #include "core/graph/graph.h"
+#include "core/graph/params.h"
 #include "dist/interop/hf_config.h"
 #include "launch/data/pretrained.h"
 
@@ -62,7 +63,7 @@ static ls_status build(work *e)
     hidden = ls__encoder(e->args);
     LS_TRY(ls_graph_status(e->graph));
     LS_TRY(ls_pretrained_check_size(e->options->folder, e->graph));
-    LS_TRY(ls_params_new(&e->params, e->graph, 1));
+    LS_TRY(ls__params_new_unset(&e->params, e->graph));
     LS_TRY(ls_pretrained_load(e->options->folder, e->params, NULL));
     LS_TRY(ls_model_new(&e->model, e->graph, e->params, &hidden, 1, (int)e->batch));
     return ls_pretrained_tokenizer(&e->tokenizer, e->options->folder, (int)e->args.vocab);

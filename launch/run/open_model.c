@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/graph/graph.h"
+#include "core/graph/params.h"
 #include "datasets/files/dataset.h"
 #include "dist/dist.h"
 #include "dist/interop/image_models.h"
@@ -86,7 +87,7 @@ static ls_status build_and_load(ls_run *run, const char *folder)
     ls_graph_precision(g, run->recipe->train.precision);
     LS_TRY(run->data.kind == LS_DATA_IMAGES ? run->task->build(run) : build_language(run));
     if (ls_pretrained_is(folder)) LS_TRY(ls_pretrained_check_size(folder, g)); /* the size in config.json */
-    LS_TRY(ls_params_new(&run->loaded, g, 1));
+    LS_TRY(ls__params_new_unset(&run->loaded, g));
     return ls_pretrained_load(folder, run->loaded, NULL);
 }
 
