@@ -385,8 +385,8 @@ static ls_status append_stages(ls_program *p, const ls_instr *all)
     return LS_OK;
 }
 
-/* Appends a FOLD instruction for each parameter of node n whose leaves are complete.  written: writers of each gradient
- * buffer so far, set to -1 by the FOLD. */
+/* Appends a FOLD instruction for each parameter of node n if all its leaves are written.  `written` counts the writers
+ * of each gradient buffer; a FOLD sets the count to -1. */
 static void emit_folds(ls_program *p, const ls_node *n, int *written)
 {
     for (int k = 0; k < n->ins; k++) {

@@ -5,8 +5,7 @@
  *     x      = norm(x)
  *     x      = norm(x + attention(x)),  x = norm(x + perceptron(x))   once per layer
  *
- * The result is x, B x T x width, or with the pooler tanh(pooler(x[0])), B x width.  Weights start as N(0, 0.02), and
- * biases as 0.
+ * The result is x, B x T x width.  Weights start as N(0, 0.02), and biases as 0.
  */
 #include "core/nn/layer_table.h"
 
@@ -14,7 +13,7 @@ enum { ROBERTA_FIRST = 2 }; /* first position of a text in the table */
 
 typedef ls_encoder_args args;
 
-static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f}, zeros = {.kind = LS_INIT_ZEROS};
+static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f};
 
 static ls_tensor *embed(const args *a)
 {
@@ -72,6 +71,5 @@ ls_tensor *ls__encoder(args a)
     ls_tensor *x = embed(&a);
     for (int i = 0; i < a.layers; i++) x = add_block(&a, i, x);
     ls__graph_model(g, "encoder", &a, sizeof a);
-    if (!a.pooler) return x;
-    return ls_tanh(ls_linear(g, "pooler", ls_select(x, 0), a.width, .weight_init = init, .bias_init = zeros));
+    return x;
 }

@@ -205,8 +205,8 @@ ls_tensor *ls__vit(ls_vit_args args);
     X(LS_DISTILBERT, "distilbert") /* Sanh 2019: no types, no pooler */
 typedef enum ls_encoder_kind { LS_ENUMERATORS(LS_ENCODER_KIND_LIST) } ls_encoder_kind;
 
-/* BERT and its kin (core/models/encoder.c).  The result is B x T x width.  BERT-base has 109,482,240 parameters with
- * its pooler: word.weight, type.weight, position.weight, norm, layers.0..., pooler. */
+/* BERT and its kin (core/models/encoder.c).  The result is B x T x width.  Parameters are word.weight, type.weight,
+ * position.weight, norm, layers.0...  BERT-base has 108,891,648 of them, without the pooler. */
 typedef struct ls_encoder_args {
     ls_graph       *g;
     ls_tensor      *x;      /* tokens: B x T of int32 */
@@ -224,7 +224,6 @@ typedef struct ls_encoder_args {
     float           eps;        /* of the norms; 0: 1e-12 */
     ls_activation   activation; /* recipes: gelu unless given */
     float           dropout;    /* probability, of embeddings, attention weights and branches */
-    bool            pooler;     /* the result is tanh(pooler(x[0])), B x width */
 } ls_encoder_args;
 #define ls_encoder(...) ls__encoder((ls_encoder_args){__VA_ARGS__})
 ls_tensor *ls__encoder(ls_encoder_args args);

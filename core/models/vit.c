@@ -40,7 +40,7 @@ static ls_tensor *check(const args *a)
     const ls_tensor *x = a->x;
     if (x->rank != 3 || a->patch < 1 || x->dim[1] % a->patch || x->dim[2] % a->patch)
         return ls__graph_fail(a->g, LS_HERE,
-                              "vit: expected images B x C x H x W whose sides are multiples of the patch, %d, found "
+                              "vit: expected images B x C x H x W, with H and W multiples of the patch, %d, found "
                               "the input '%s', %s" LS_HINT "set the option patch, or data.size",
                               a->patch, x->name, ls__shape(x));
     if (a->layers < 1 || a->heads < 1 || a->width < 1 || a->width % a->heads)

@@ -20,7 +20,7 @@ typedef struct ls_added {
     bool           late;           /* "normalized": searched, normalized, in the text between the other added tokens */
     bool           lstrip, rstrip; /* takes the white space before and after it                      */
     bool           single_word;    /* is found only where no character of a word is beside it         */
-    const uint8_t *text;           /* what is searched in a text                                      */
+    const uint8_t *text;           /* the bytes to search for                                          */
     size_t         bytes;
 } ls_added;
 

@@ -271,7 +271,7 @@ static int byte_of(const char *written)
     return strlen(written) == 6 && sscanf(written, "<0x%2X>%n", &byte, &end) == 1 && end == 6 ? (int)byte : -1;
 }
 
-/* Writes the text of a token whose spaces are written as marks. */
+/* Writes the text of a token.  The file has marks in the place of spaces. */
 static ls_status spell_spaced(const ls_vocab_file *l, const char *written, uint8_t *out, size_t *bytes)
 {
     const int byte = byte_of(written);

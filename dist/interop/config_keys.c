@@ -30,6 +30,27 @@ static const json_t *value_of(ls_config_keys *k, const char *key)
     return value && !json_is_null(value) ? value : NULL;
 }
 
+/* Keys of all models that change nothing that is computed here. */
+static const char *const common[] = {"architectures",
+                                     "model_type",
+                                     "bos_token_id",
+                                     "eos_token_id",
+                                     "pad_token_id",
+                                     "unk_token_id",
+                                     "initializer_range",
+                                     "torch_dtype",
+                                     "dtype",
+                                     "transformers_version",
+                                     "use_cache",
+                                     "id2label",
+                                     "label2id",
+                                     "problem_type",
+                                     "return_dict",
+                                     "output_hidden_states",
+                                     "output_attentions",
+                                     "chunk_size_feed_forward",
+                                     NULL};
+
 static bool is_listed(const char *key, const char *const *list)
 {
     for (; list && *list; list++)
@@ -44,7 +65,8 @@ ls_status ls__keys_close(ls_config_keys *k, const char *const *harmless)
     json_t     *value;
     json_object_foreach((json_t *)(uintptr_t)k->object, key, value)
     {
-        if (k->status != LS_OK || json_is_null(value) || json_object_get(k->seen, key) || is_listed(key, harmless))
+        if (k->status != LS_OK || json_is_null(value) || json_object_get(k->seen, key) || is_listed(key, harmless) ||
+            (!k->outer && is_listed(key, common)))
             continue;
         k->status = LS_FAIL(LS_ERR_DATA,
                             "%s: %s%.60s: %s: the key is unknown, and may change what the model computes" LS_HINT
@@ -119,6 +141,31 @@ const char *ls__key_text(ls_config_keys *k, const char *key, const char *fallbac
     if (!value) return fallback;
     if (!json_is_string(value)) ls__key_fails(k, key, "a text");
     return json_is_string(value) ? json_string_value(value) : fallback;
+}
+
+/* Names of activations in transformers; the first name of a kind is the one that is written. */
+static const struct {
+    const char   *name;
+    ls_activation kind;
+} activations[] = {{"silu", LS_SILU},          {"swish", LS_SILU}, {"gelu_pytorch_tanh", LS_GELU_TANH},
+                   {"gelu_new", LS_GELU_TANH}, {"gelu", LS_GELU},  {"relu", LS_RELU}};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
+ls_activation ls__key_activation(ls_config_keys *k, const char *key, ls_activation fallback)
+{
+    const char *name = ls__key_text(k, key, NULL);
+    if (!name) return fallback;
+    for (int i = 0; i < ACTIVATIONS; i++)
+        if (strcmp(name, activations[i].name) == 0) return activations[i].kind;
+    ls__key_fails(k, key, "gelu, gelu_new, gelu_pytorch_tanh, relu or silu");
+    return fallback;
+}
+
+const char *ls__activation_name(ls_activation kind)
+{
+    int i = 0;
+    while (activations[i].kind != kind) i++;
+    return activations[i].name;
 }
 
 const json_t *ls__key_list(ls_config_keys *k, const char *key, int64_t length)

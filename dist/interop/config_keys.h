@@ -25,8 +25,8 @@ typedef struct ls_config_keys {
 
 void ls__keys_open(ls_config_keys *k, const char *path, const json_t *object);
 
-/* Returns the first error.  harmless: keys that may be there unread, ended by NULL; NULL: none.  Keys that begin with
- * '_' are always harmless, and so is null. */
+/* Returns the first error.  harmless: keys that may be there unread, ended by NULL; NULL: none.  Always harmless are
+ * null, keys that begin with '_', and at the top of the file those of all models, such as transformers_version. */
 ls_status ls__keys_close(ls_config_keys *k, const char *const *harmless);
 
 /* Returns whether the key is there and not null; it then counts as read. */
@@ -40,6 +40,10 @@ double      ls__key_real(ls_config_keys *k, const char *key, double fallback);
 double      ls__key_real_or_none(ls_config_keys *k, const char *key, double fallback);
 bool        ls__key_bool(ls_config_keys *k, const char *key, bool fallback);
 const char *ls__key_text(ls_config_keys *k, const char *key, const char *fallback);
+
+/* The activation of a perceptron by its name in transformers, and the name of an activation. */
+ls_activation ls__key_activation(ls_config_keys *k, const char *key, ls_activation fallback);
+const char   *ls__activation_name(ls_activation kind);
 
 /* Returns a list of this length; NULL: absent. */
 const json_t *ls__key_list(ls_config_keys *k, const char *key, int64_t length);

@@ -83,44 +83,10 @@ static const family *family_of(const char *type)
     return NULL;
 }
 
-/* Names of activations; gelu_pytorch_tanh is gelu_new. */
-static const struct {
-    const char   *name;
-    ls_activation kind;
-} activations[] = {{"silu", LS_SILU},
-                   {"gelu_pytorch_tanh", LS_GELU_TANH},
-                   {"gelu_new", LS_GELU_TANH},
-                   {"gelu", LS_GELU},
-                   {"swish", LS_SILU}};
-enum { ACTIVATIONS = sizeof activations / sizeof *activations };
-
-/* Keys that change nothing that is computed here. */
-static const char *const harmless[] = {"architectures",
-                                       "model_type",
-                                       "bos_token_id",
-                                       "eos_token_id",
-                                       "pad_token_id",
-                                       "unk_token_id",
-                                       "initializer_range",
-                                       "torch_dtype",
-                                       "dtype",
-                                       "transformers_version",
-                                       "use_cache",
-                                       "pretraining_tp",
-                                       "max_window_layers",
-                                       "cache_implementation",
-                                       "is_llama_config",
-                                       "rope_interleaved",
-                                       "id2label",
-                                       "label2id",
-                                       "problem_type",
-                                       "return_dict",
-                                       "output_hidden_states",
-                                       "output_attentions",
-                                       "chunk_size_feed_forward",
-                                       "transformers.js_config",
-                                       "tokenizer_class",
-                                       NULL};
+/* Keys of decoders that change nothing that is computed here. */
+static const char *const harmless[] = {
+    "pretraining_tp",   "max_window_layers",      "cache_implementation", "is_llama_config",
+    "rope_interleaved", "transformers.js_config", "tokenizer_class",      NULL};
 
 /* Keys that other models set to true. */
 static const char *const always_false[] = {"use_bidirectional_attention", "is_encoder_decoder", "add_cross_attention",
@@ -130,16 +96,9 @@ static const char *const always_false[] = {"use_bidirectional_attention", "is_en
 
 static void read_activation(ls_config_keys *k, const family *f, args *a)
 {
-    const char *key  = f->hidden_activation && ls__key_has(k, "hidden_activation") ? "hidden_activation" : "hidden_act";
-    const char *name = ls__key_text(k, key, NULL);
+    const char *key = f->hidden_activation && ls__key_has(k, "hidden_activation") ? "hidden_activation" : "hidden_act";
     if (!strcmp(key, "hidden_activation")) ls__key_has(k, "hidden_act"); /* transformers reads the other key */
-    if (!name) return;
-    for (int i = 0; i < ACTIVATIONS; i++)
-        if (strcmp(name, activations[i].name) == 0) {
-            a->activation = activations[i].kind;
-            return;
-        }
-    ls__key_fails(k, key, "silu, gelu, gelu_new or gelu_pytorch_tanh");
+    a->activation = ls__key_activation(k, key, a->activation);
 }
 
 static void read_bias(ls_config_keys *k, const family *f, args *a)
@@ -299,13 +258,6 @@ static ls_status read(const char *path, const json_t *config, void *out)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static const char *activation_name(ls_activation kind)
-{
-    for (int i = 0; i < ACTIVATIONS; i++)
-        if (activations[i].kind == kind) return activations[i].name;
-    return NULL;
-}
-
 static void set(json_t *o, const char *key, json_t *value) { json_object_set_new(o, key, value); }
 
 /* rope_scaling, as transformers 4 and 5 read it; NULL: none. */
@@ -344,7 +296,7 @@ static json_t *config_as(const family *f, const args *a)
                   (json_int_t)a->context, "rms_norm_eps", rint(1e12 * (double)a->eps) * 1e-12, "tie_word_embeddings",
                   a->tied, "rope_theta", (double)a->theta, "rope_scaling", scaling_of(a), "torch_dtype", "float32");
     if (!o) return NULL;
-    set(o, f->hidden_activation ? "hidden_activation" : "hidden_act", json_string(activation_name(a->activation)));
+    set(o, f->hidden_activation ? "hidden_activation" : "hidden_act", json_string(ls__activation_name(a->activation)));
     if (f->has & HAS_HEAD_DIM) set(o, "head_dim", json_integer(a->head_width));
     if (f->has & HAS_BIAS) set(o, "attention_bias", json_boolean(a->bias >= LS_BIAS_ATTENTION));
     if (f->has & HAS_MLP_BIAS) set(o, "mlp_bias", json_boolean(a->bias == LS_BIAS_ALL));
@@ -366,13 +318,13 @@ static json_t *config_as(const family *f, const args *a)
     return o;
 }
 
-/* Returns config.json of the first family whose config.json, read again, gives these arguments. */
+/* Tries the families in their order.  Returns the first config.json that gives the same arguments when it is read. */
 static json_t *write(const void *model)
 {
     const args *a = model;
     for (int i = 0; i < FAMILIES; i++) {
         args    again;
-        json_t *o = activation_name(a->activation) ? config_as(&families[i], a) : NULL;
+        json_t *o = config_as(&families[i], a);
         if (o && read("config.json", o, &again) == LS_OK && again.vocab == a->vocab &&
             ls__model_options_equal("decoder", a, &again))
             return o;

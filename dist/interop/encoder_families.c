@@ -12,32 +12,10 @@
 
 typedef ls_encoder_args args;
 
-/* Keys that change nothing that is computed here. */
-static const char *const harmless[] = {"architectures",
-                                       "model_type",
-                                       "bos_token_id",
-                                       "eos_token_id",
-                                       "pad_token_id",
-                                       "initializer_range",
-                                       "torch_dtype",
-                                       "dtype",
-                                       "transformers_version",
-                                       "use_cache",
-                                       "gradient_checkpointing",
-                                       "id2label",
-                                       "label2id",
-                                       "problem_type",
-                                       "return_dict",
-                                       "output_hidden_states",
-                                       "output_attentions",
-                                       "chunk_size_feed_forward",
-                                       "classifier_dropout",
-                                       "qa_dropout",
-                                       "seq_classif_dropout",
-                                       "tie_weights_",
-                                       "tie_word_embeddings",
-                                       "finetuning_task",
-                                       NULL};
+/* Keys of encoders that change nothing that is computed here. */
+static const char *const harmless[] = {
+    "gradient_checkpointing", "classifier_dropout",  "qa_dropout",      "seq_classif_dropout",
+    "tie_weights_",           "tie_word_embeddings", "finetuning_task", NULL};
 
 /* Keys that other models set to true. */
 static const char *const always_false[] = {"is_decoder", "add_cross_attention", "sinusoidal_pos_embds",
@@ -51,27 +29,6 @@ static const keys bert_keys = {"hidden_size", "num_hidden_layers",   "num_attent
                                "hidden_act",  "hidden_dropout_prob", "attention_probs_dropout_prob"},
                   distilbert_keys = {"dim",        "n_layers", "n_heads",          "hidden_dim",
                                      "activation", "dropout",  "attention_dropout"};
-
-static const struct {
-    const char   *name;
-    ls_activation kind;
-} activations[] = {{"gelu", LS_GELU},
-                   {"gelu_new", LS_GELU_TANH},
-                   {"gelu_pytorch_tanh", LS_GELU_TANH},
-                   {"relu", LS_RELU},
-                   {"silu", LS_SILU}};
-enum { ACTIVATIONS = sizeof activations / sizeof *activations };
-
-static void read_activation(ls_config_keys *k, const char *key, args *a)
-{
-    const char *name = ls__key_text(k, key, "gelu");
-    for (int i = 0; i < ACTIVATIONS; i++)
-        if (strcmp(name, activations[i].name) == 0) {
-            a->activation = activations[i].kind;
-            return;
-        }
-    ls__key_fails(k, key, "gelu, gelu_new, relu or silu");
-}
 
 static ls_status read(const char *path, const json_t *config, void *out)
 {
@@ -91,7 +48,7 @@ static ls_status read(const char *path, const json_t *config, void *out)
     a.types   = distilbert ? 0 : ls__key_int(&k, "type_vocab_size", 2);
     a.dropout = (float)ls__key_real(&k, key->dropout, 0.1);
     ls__key_real(&k, key->attention_dropout, 0.1);
-    read_activation(&k, key->activation, &a);
+    a.activation = ls__key_activation(&k, key->activation, LS_GELU);
     if (strcmp(ls__key_text(&k, "position_embedding_type", "absolute"), "absolute") != 0)
         ls__key_fails(&k, "position_embedding_type", "absolute");
     for (const char *const *f = always_false; *f; f++)
@@ -123,8 +80,6 @@ static const ls_name_row bert_names[] = {
     {"layers.*.linear2.bias", {BERT "output.dense.bias"}},
     {"layers.*.norm2.weight", {BERT "output.LayerNorm.weight"}},
     {"layers.*.norm2.bias", {BERT "output.LayerNorm.bias"}},
-    {"pooler.weight", {"pooler.dense.weight"}},
-    {"pooler.bias", {"pooler.dense.bias"}},
     {NULL, {NULL}}};
 
 #define DISTIL "transformer.layer.*."

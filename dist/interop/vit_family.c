@@ -14,26 +14,9 @@
 
 typedef ls_vit_args args;
 
-/* Keys that change nothing that is computed here. */
-static const char *const harmless[] = {"architectures",
-                                       "model_type",
-                                       "initializer_range",
-                                       "torch_dtype",
-                                       "dtype",
-                                       "transformers_version",
-                                       "label2id",
-                                       "problem_type",
-                                       "return_dict",
-                                       "output_hidden_states",
-                                       "output_attentions",
-                                       "chunk_size_feed_forward",
-                                       "is_encoder_decoder",
-                                       "encoder_stride",
-                                       "pooler_act",
-                                       "pooler_output_size",
-                                       "num_channels",
-                                       "image_size",
-                                       NULL};
+/* Keys of ViT that change nothing that is computed here. */
+static const char *const harmless[] = {"is_encoder_decoder", "encoder_stride", "pooler_act", "pooler_output_size",
+                                       "num_channels",       "image_size",     NULL};
 
 static ls_status read(const char *path, const json_t *config, void *out)
 {

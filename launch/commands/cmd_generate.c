@@ -167,7 +167,7 @@ const ls_command ls__command_generate = {
         {"max-tokens", "N", "most tokens to generate; default 200"},
         {"temperature", "T", "divisor of the logits; 0: always the most probable token; default 1"},
         {"top-k", "K", "sample among the K most probable tokens; 0: among all; default 0"},
-        {"top-p", "P", "sample among the most probable tokens whose probabilities sum to P; default 1"},
+        {"top-p", "P", "sample among the most probable tokens, up to a total probability of P; default 1"},
         {"repetition-penalty", "P", "divide the logits of tokens that are in the text by P; default 1"},
         {"chat", NULL, "put the prompt into the chat template of the folder, and print the answer alone"},
         {"template", "NAME",

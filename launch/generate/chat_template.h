@@ -22,7 +22,7 @@ typedef struct ls_chat_template {
 const ls_chat_template *ls_chat_template_named(const char *name, char known[256]);
 
 /* Finds the template of a folder as Hugging Face writes it, from chat_template.jinja or tokenizer_config.json, by its
- * text.  LS_ERR_DATA: the folder has no template, or one whose text is not known. */
+ * text.  LS_ERR_DATA: the folder has no template, or an unknown one. */
 ls_status ls_chat_template_of(const char *folder, const ls_chat_template **t);
 
 /* Returns the text of a conversation of one user turn, up to the beginning of the answer.  system NULL: the default.

@@ -215,7 +215,7 @@ typedef struct ls_language_inputs {
     ls_tensor *x;        /* tokens, B x T of int32                                                                */
     ls_tensor *target;   /* next tokens, B x T of int32; NULL: the model gives logits instead of the loss         */
     ls_tensor *start;    /* generation: position of each sample's first token, B of int32; NULL: 0                */
-    int64_t    cached;   /* named models: positions whose keys and values are cached from one execution to the next */
+    int64_t    cached;   /* named models: positions of the cache of keys and values; 0: no cache                     */
     bool       textbook; /* named models: attention as separate ops (scores, softmax, product) instead of one     */
 } ls_language_inputs;
 

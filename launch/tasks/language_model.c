@@ -92,7 +92,7 @@ static const ls_task_metric metrics[] = {
                        .result  = "%.4f",
                        .figure  = "%.3f",
                        .chart   = "Bits per byte on held-out text"},
-    /* Of a tokenizer of words, whose tokens are words and ends of lines. */
+    /* Only with the tokenizer `words`: a token is a word or the end of a line. */
     [WORD_PERPLEXITY] = {.key = "word_perplexity", .label = "perplexity per word", .result = "%.3f"},
     {0},
 };

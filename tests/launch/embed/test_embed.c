@@ -92,7 +92,7 @@ static void mistakes_are_named(void **state)
         {"embed bert lines", "mv bert/tokenizer.json kept;", 3, "expected tokenizer.json, or vocab.json"},
         {"embed bert lines",
          "mv kept bert/tokenizer.json; sed -i 's/hidden_act\": \"gelu/hidden_act\": \"mish/' bert/config.json;", 3,
-         "hidden_act: expected gelu, gelu_new, relu or silu, found "},
+         "hidden_act: expected gelu, gelu_new, gelu_pytorch_tanh, relu or silu, found "},
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
