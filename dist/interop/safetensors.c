@@ -469,10 +469,16 @@ static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_par
     return status;
 }
 
+#define F16_LIMIT 65520.0f /* values from here on round to infinity */
+
 /* Writes n values as a type.  `tile` has room for 2 TILE_ELEMENTS values; values may lie in its first half. */
 static ls_status write_values(ls_file *f, const float *values, int64_t n, const ls_stored_type *type, float *tile)
 {
     if (type->bytes == sizeof(float)) return ls__file_write(f, values, (size_t)n * sizeof *values);
+    for (int64_t i = 0; i < n && !strcmp(type->name, "F16"); i++)
+        LS_CHECK(!(values[i] >= F16_LIMIT || values[i] <= -F16_LIMIT), LS_ERR_USAGE,
+                 "%s: float16 ends at 65504, and a parameter has the value %g" LS_HINT "write bfloat16 or float32",
+                 f->path, (double)values[i]);
     for (int64_t at = 0; at < n; at += TILE_ELEMENTS) {
         const size_t count = (size_t)(n - at < TILE_ELEMENTS ? n - at : TILE_ELEMENTS);
         type->narrow(tile + TILE_ELEMENTS, values + at, count);

@@ -143,6 +143,16 @@ static ls_status write_weights(ls_run *run, const char *origin, const char *fold
     return status;
 }
 
+/* Removes an incomplete folder. */
+static void remove_folder(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir));) unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+    rmdir(folder);
+}
+
 static ls_status write_folder(ls_run *run, const char *from, const char *folder, const char *name)
 {
     const ls_stored_type *type;
@@ -155,9 +165,13 @@ static ls_status write_folder(ls_run *run, const char *from, const char *folder,
     LS_CHECK(mkdir(folder, 0777) == 0 || errno != EEXIST, LS_ERR_USAGE,
              "%s: exists already; expected the name of a new folder", folder);
     if (access(folder, W_OK)) return LS_FAIL_ERRNO("%s: cannot be created", folder);
-    LS_TRY(copy_files(origin, folder));
-    LS_TRY(write_config(origin, folder, name));
-    return write_weights(run, origin, folder, type);
+    ls_status status = copy_files(origin, folder);
+    if (status == LS_OK) status = write_config(origin, folder, name);
+    if (status == LS_OK) status = write_weights(run, origin, folder, type);
+    if (status == LS_OK) return LS_OK;
+    ls_error error = ls_error_save(status);
+    remove_folder(folder);
+    return ls_error_restore(&error);
 }
 
 ls_status ls_export_text_model(ls_run *run, const char *from, const char *folder, const char *type)

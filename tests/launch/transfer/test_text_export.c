@@ -113,6 +113,7 @@ static void mistakes_are_named(void **state)
     } table[] = {
         {"ckpt export in-llama out-llama", 2, "out-llama: exists already"},
         {"ckpt export in-llama o --dtype int8", 2, "--dtype: expected same, float32, bfloat16 or float16"},
+        {"ckpt export large o --dtype float16", 2, "float16 ends at 65504, and a parameter has the value 70144"},
         {"generate in-llama --chat --prompt abc", 3, "chat_template.jinja: its chat template"},
         {"generate in-llama --template none --prompt abc", 2, "--template: expected one of smollm2, "},
         {"generate in-llama --chat", 2, "--chat: expected a --prompt or --prompt-file"},
@@ -120,9 +121,14 @@ static void mistakes_are_named(void **state)
         {"generate in-llama --prompt abc --repetition-penalty 0", 2, "repetition-penalty"},
     };
     (void)state;
+    /* The last value of the file becomes 70144, in bfloat16. */
+    assert_int_equal(system("cp -r in-llama large && printf '\\211\\107' | dd of=large/model.safetensors bs=1 "
+                            "seek=$(($(stat -c %s large/model.safetensors) - 2)) conv=notrunc 2> dd"),
+                     0);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char command[256];
         assert_int_equal(run(table[i].arguments), table[i].code);
+        assert_int_not_equal(access("o", F_OK), 0); /* nothing incomplete is left */
         snprintf(command, sizeof command, "grep -qF -e '%s' err || { cat err; false; }", table[i].says);
         assert_int_equal(system(command), 0);
     }
