@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Defaults, checks of the settings, names of the state, and dispatch of a step, all by the descriptor of the optimizer
- * (optim_rule.h).  The update rules are in sgd.c, adagrad.c, rmsprop.c and adam.c.
+ * (optim_rule.h).  The update rules are in sgd.c, adagrad.c, rmsprop.c, adam.c and muon.c.
  */
 #include <float.h>
 #include <stdio.h>
@@ -116,6 +116,10 @@ ls_status ls_optim_check(const ls_optim *o)
         snprintf(group, sizeof group, "%s: group '%.40s'", text, o->group[i].glob);
         LS_TRY(check_range(group, "lr_scale", (double)o->group[i].lr_scale, INFINITY, false));
         LS_TRY(check_range(group, "weight_decay", (double)o->group[i].weight_decay, INFINITY, false));
+        LS_CHECK(!o->group[i].adamw || o->kind == LS_OPTIM_MUON, LS_ERR_USAGE,
+                 "%s: adamw: expected no value, because only muon has hidden matrices" LS_HINT
+                 "remove it, or set optim.name=muon",
+                 group);
     }
     return ls__schedule_check(&o->schedule);
 }
@@ -163,9 +167,18 @@ static float slow_step(const ls_optim *o, const ls_optim_step *s)
     return (float)(1 - (1 - size) * pow((double)done / (double)s->run_steps, (double)o->lookahead_power));
 }
 
-void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
+const ls_optim_matrices *ls__optim_matrices(const ls_optim *o) { return descriptor(o->kind)->matrices; }
+
+bool ls__optim_has_state(const ls_optim *o, int i, bool matrix)
 {
-    if (s->count <= 0) return;
+    const char *name[LS_MAX_OPTIM_STATES];
+    const int   own = descriptor(o->kind)->states ? descriptor(o->kind)->states(o, name) : 0;
+    return !descriptor(o->kind)->matrices || i >= own || (i == 0) == matrix;
+}
+
+/* The coefficients that all optimizers have, and those of this one. */
+static ls_optim_coef coefficients(const ls_optim *o, const ls_optim_step *s)
+{
     const ls_optim_descriptor *d = descriptor(o->kind);
     ls_optim_coef              c = {.grad_scale   = s->grad_scale,
                                     .clip_value   = o->clip_value > 0 ? o->clip_value : INFINITY,
@@ -174,6 +187,20 @@ void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
                                     .lr           = s->lr,
                                     .eps          = o->eps};
     if (d->coefficients) d->coefficients(o, s, &c);
+    return c;
+}
+
+void ls__optim_momentum(const ls_optim *o, const ls_optim_step *s)
+{
+    const ls_optim_coef   c      = coefficients(o, s);
+    const ls_optim_arrays arrays = {.count = s->count, .grad = s->grad, .state = {s->state[0]}};
+    descriptor(o->kind)->matrices->momentum(&c, &arrays);
+}
+
+void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
+{
+    if (s->count <= 0) return;
+    ls_optim_coef   c      = coefficients(o, s);
     ls_optim_arrays arrays = {.count = s->count, .param = s->param, .grad = s->grad};
     int             n      = ls_optim_states(o) - (o->ema > 0) - (o->lookahead > 0);
     for (int i = 0; i < n; i++) arrays.state[i] = s->state[i];
@@ -187,5 +214,5 @@ void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
         arrays.average    = s->state[n];
         c.average_decay   = s->step ? (float)fmin(ls__decimal(o->ema), (1 + step) / (10 + step)) : 0;
     }
-    d->apply(&c, &arrays);
+    descriptor(o->kind)->apply(&c, &arrays);
 }

@@ -22,7 +22,8 @@
     X(LS_OPTIM_ADAGRAD, "adagrad", adagrad)                                                                            \
     X(LS_OPTIM_RMSPROP, "rmsprop", rmsprop)                                                                            \
     X(LS_OPTIM_ADAM, "adam", adam)                                                                                     \
-    X(LS_OPTIM_ADAMW, "adamw", adamw)
+    X(LS_OPTIM_ADAMW, "adamw", adamw)                                                                                  \
+    X(LS_OPTIM_MUON, "muon", muon)
 typedef enum ls_optim_kind { LS_ENUMERATORS(LS_OPTIM_LIST) LS_OPTIM_COUNT } ls_optim_kind;
 
 #define LS_SCHEDULE_LIST(X)                                                                                            \
@@ -70,21 +71,24 @@ typedef struct ls_param_group {
     const char *glob;         /* such as "*.bias" */
     float       lr_scale;     /* factor of the learning rate; 0 freezes the parameters */
     float       weight_decay; /* replaces the weight decay of the optimizer */
+    bool        adamw;        /* muon: updates hidden matrices by AdamW as well */
 } ls_param_group;
 
 typedef struct ls_optim {
     size_t         size; /* sizeof(ls_optim), set by the macros and ls_optim_default() */
     ls_optim_kind  kind;
-    float          lr;                        /* base learning rate */
-    float          momentum;                  /* momentum, nag, lars, rmsprop: 0 to below 1 */
-    float          dampening;                 /* momentum: 0 to 1 */
-    float          trust_coeff;               /* lars: factor of the ratio of norms */
-    float          weight_decay;              /* L2 term of the gradient; adamw: decoupled (Loshchilov 2019) */
-    float          betas[2];                  /* adam, adamw: decay of the first and second moment, 0 to below 1 */
-    float          alpha;                     /* rmsprop: decay of the mean square, 0 to below 1 */
-    float          eps;                       /* lars, adagrad, rmsprop, adam, adamw: added to the denominator */
-    bool           centered;                  /* rmsprop: divides by the variance instead of the second moment */
-    float          lr_decay;                  /* adagrad: lr / (1 + step * lr_decay) */
+    float          lr;              /* base learning rate */
+    float          momentum;        /* momentum, nag, lars, rmsprop, muon: 0 to below 1 */
+    float          adamw_lr;        /* muon: base learning rate of parameters that AdamW updates */
+    bool           match_rms_adamw; /* muon: steps of hidden matrices have the size of AdamW's */
+    float          dampening;       /* momentum: 0 to 1 */
+    float          trust_coeff;     /* lars: factor of the ratio of norms */
+    float          weight_decay;    /* L2 term of the gradient; adamw, muon: decoupled (Loshchilov 2019) */
+    float          betas[2];        /* adam, adamw, muon: decay of the first and second moment, 0 to below 1 */
+    float          alpha;           /* rmsprop: decay of the mean square, 0 to below 1 */
+    float          eps;             /* lars, adagrad, rmsprop, adam, adamw, muon: added to the denominator */
+    bool           centered;        /* rmsprop: divides by the variance instead of the second moment */
+    float          lr_decay;        /* adagrad: lr / (1 + step * lr_decay) */
     float          initial_accumulator_value; /* adagrad: initial value of the accumulator */
     float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping */
     float          clip_value;                /* largest absolute value of an element of the gradient; 0: no clipping */
@@ -107,6 +111,8 @@ typedef struct ls_optim {
 #define LS__RMSPROP LS__OPTIM(RMSPROP), .lr = 1e-2f, .alpha = 0.99f, .eps = 1e-8f
 #define LS__ADAM LS__OPTIM(ADAM), .lr = 1e-3f, .betas = {0.9f, 0.999f}, .eps = 1e-8f
 #define LS__ADAMW LS__OPTIM(ADAMW), .lr = 1e-3f, .betas = {0.9f, 0.999f}, .eps = 1e-8f
+#define LS__MUON                                                                                                       \
+    LS__OPTIM(MUON), .lr = 1e-3f, .momentum = 0.95f, .adamw_lr = 1e-3f, .betas = {0.9f, 0.999f}, .eps = 1e-8f
 
 #ifndef __cplusplus
 #define ls_schedule_constant(...) ((ls_schedule){LS__SCHEDULE_CONSTANT, __VA_ARGS__})
@@ -126,6 +132,7 @@ typedef struct ls_optim {
 #define ls_rmsprop(...) ((ls_optim){LS__RMSPROP, __VA_ARGS__})
 #define ls_adam(...) ((ls_optim){LS__ADAM, __VA_ARGS__})
 #define ls_adamw(...) ((ls_optim){LS__ADAMW, __VA_ARGS__})
+#define ls_muon(...) ((ls_optim){LS__MUON, __VA_ARGS__})
 #endif
 
 /* Returns an optimizer or a schedule with default settings. */
@@ -143,8 +150,9 @@ ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
 enum { LS_MAX_OPTIM_STATES = 5 };
 
 /* Returns the number of state arrays, each as large as the parameters and initially zero: 0 (sgd) to 3 (rmsprop,
- * centered, with momentum), and one more with `lookahead`, and with `ema`; and the name of array i in the state_dict of
- * PyTorch ("exp_avg", "momentum_buffer"), or NULL if i is out of range.
+ * centered, with momentum; muon, where hidden matrices have the first and other parameters the rest), and one more with
+ * `lookahead`, and with `ema`; and the name of array i in the state_dict of PyTorch ("exp_avg", "momentum_buffer"), or
+ * NULL if i is out of range.
  *
  * "slow" has the slow weights of lookahead (Zhang 2019), which begin as the parameters.  After every lookahead_steps
  * steps they take a step towards the parameters, which then continue from them.
@@ -173,6 +181,9 @@ typedef struct ls_optim_step {
     float   weight_decay; /* weight decay of this parameter group */
     float   grad_scale;   /* factor of the gradient, applied first; includes the factor of clipping by norm */
     float   trust_ratio;  /* lars: of the parameter that the elements belong to (ls_optim_trust_ratio) */
+    /* muon: dims of the hidden matrix that the elements belong to, and `grad` is its orthogonalised momentum; 0: the
+     * elements are updated by AdamW, and `lr` is the rate of AdamW */
+    int64_t rows, cols;
 } ls_optim_step;
 void ls_optim_apply(const ls_optim *o, const ls_optim_step *s);
 

@@ -47,6 +47,7 @@ typedef struct ls_optim_coef {
     float slow_step;              /* step of the slow weights towards the parameters, which then equal them; 0: none */
     bool  slow_start;             /* the slow weights begin as the parameters before this step */
     float trust_ratio;            /* lars: factor of the gradient with its L2 term */
+    bool  matrix;                 /* muon: the elements belong to a hidden matrix */
     bool  centered, has_momentum; /* rmsprop: variants of the rule */
 } ls_optim_coef;
 
@@ -58,6 +59,16 @@ typedef struct ls_optim_arrays {
     float  *average; /* of the parameters; NULL: none */
 } ls_optim_arrays;
 
+/* The parts of a step of hidden matrices (core/optim/muon.c). */
+typedef struct ls_optim_matrices {
+    /* Renews the momentum, and replaces the gradient by the direction that `orthogonalise` takes. */
+    void (*momentum)(const ls_optim_coef *c, const ls_optim_arrays *s);
+    /* Orthogonalises a matrix of rows x cols in place.  workspace: workspace_bytes(rows, cols), 64-byte aligned. */
+    void (*orthogonalise)(int64_t rows, int64_t cols, float *x, float *workspace);
+    size_t (*workspace_bytes)(int64_t rows, int64_t cols);
+    double (*flops)(int64_t rows, int64_t cols); /* floating-point operations of `orthogonalise` */
+} ls_optim_matrices;
+
 typedef struct ls_optim_descriptor {
     ls_optim                defaults;
     const ls_optim_setting *settings; /* (optional) ended by a NULL name */
@@ -65,6 +76,7 @@ typedef struct ls_optim_descriptor {
     int (*states)(const ls_optim *o, const char *name[3]);
     /* (optional, default: none) Sets the coefficients of one step that depend on the optimizer. */
     void (*coefficients)(const ls_optim *o, const ls_optim_step *s, ls_optim_coef *c);
+    const ls_optim_matrices *matrices; /* (optional) hidden matrices are updated in several parts */
     /* Updates the parameters and the state. */
     void (*apply)(const ls_optim_coef *c, const ls_optim_arrays *s);
 } ls_optim_descriptor;
@@ -76,6 +88,13 @@ static inline double ls__decimal(float x)
     double d = round((double)x * 1e7) / 1e7;
     return (float)d == x ? d : (double)x;
 }
+
+/* The functions for hidden matrices at the instruction-set level in use; NULL: the optimizer has none. */
+const ls_optim_matrices *ls__optim_matrices(const ls_optim *o);
+/* The first part of a step of a hidden matrix: ls_optim_matrices.momentum. */
+void ls__optim_momentum(const ls_optim *o, const ls_optim_step *s);
+/* Whether the parameters have state array i: those of a hidden matrix, or the others. */
+bool ls__optim_has_state(const ls_optim *o, int i, bool matrix);
 
 #ifdef LS_ISA_SUFFIX
 /* Defines the descriptor of an optimizer at the instruction-set level of the file: LS_OPTIM(adam) = {...}. */

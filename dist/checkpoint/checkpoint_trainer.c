@@ -57,7 +57,8 @@ static int count_carried(const ls_trainer *t)
     return n;
 }
 
-/* Describes all arrays of a trainer.  A frozen parameter has a value and no optimizer state. */
+/* Describes all arrays of a trainer.  A frozen parameter has a value and no optimizer state, and with muon hidden
+ * matrices have other states than the rest. */
 static void describe(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena, ls_state *s)
 {
     ls_params          *params = ls_trainer_params(t);
@@ -74,7 +75,7 @@ static void describe(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena,
     for (int k = -1; k < states; k++)
         for (int i = 0; i < count; i++) {
             const ls_param_slot *slot = &params->slot[i];
-            if (k >= 0 && !slot->trained) continue;
+            if (k >= 0 && !ls__trainer_has_state(t, i, k)) continue;
             ls_state_array *a = &s->array[s->arrays++];
             ls_params_get(params, i, &a->name, &a->rank, &a->dims);
             a->count   = slot->count;

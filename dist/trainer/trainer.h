@@ -27,9 +27,11 @@ typedef enum ls_section_purpose { LS_SECTIONS_READ, LS_SECTIONS_WRITE } ls_secti
  * parameters; the sections of one array follow each other by offset.  Allocates in `arena`; returns their number. */
 int ls__trainer_sections(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena, ls_trainer_section **sections);
 
-/* Number of optimizer states per parameter, and their names ("exp_avg"). */
+/* Number of optimizer states, and their names ("exp_avg"). */
 int         ls__trainer_states(const ls_trainer *t);
 const char *ls__trainer_state_name(const ls_trainer *t, int state);
+/* Whether a parameter has an optimizer state.  Frozen parameters have none. */
+bool ls__trainer_has_state(const ls_trainer *t, int param, int state);
 /* With optim.ema: exchanges the trained parameters and their average, on all ranks.  A second call restores them.
  * Without: does nothing.  Collective. */
 ls_status ls__trainer_swap_average(ls_trainer *t);
@@ -99,8 +101,18 @@ int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds);
  * *partition_bytes: size of this rank's partition of the summed gradient; 0: not partitioned. */
 const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *partition_bytes);
 
+/* The orthogonalisation of hidden matrices by the optimizer muon. */
+typedef struct ls_matrix_cost {
+    int    matrices, owned; /* of all ranks, of this rank */
+    double flops;           /* floating-point operations of a step, of all ranks */
+    double largest;         /* and of the rank with the most */
+} ls_matrix_cost;
+ls_matrix_cost ls__trainer_matrix_cost(const ls_trainer *t);
+/* The number of hidden matrices that a parameter holds; 0: none, or another optimizer. */
+int ls__trainer_matrices_of(const ls_trainer *t, int param);
+
 /* Memory by purpose, for at most LS_MEMORY_LINES purposes. */
-enum { LS_MEMORY_LINES = 8 };
+enum { LS_MEMORY_LINES = 9 };
 typedef struct ls_memory_line {
     const char *name;
     size_t      planned; /* bytes reserved */

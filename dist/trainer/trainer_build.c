@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/optim/hidden_matrices.h"
 #include "core/optim/optim_rule.h"
 
 #include "dist/trainer/trainer_internal.h"
@@ -101,14 +102,16 @@ ls_status ls__trainer_check_options(ls_trainer *t)
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 /* The learning-rate scale and weight decay of a parameter: those of the first parameter group that matches it.  With
- * layer_decay the scale has another factor, for the layer: timm's param_groups_layer_decay (BEiT, Bao 2022). */
-static optim_range settings_of(const ls_optim *o, const ls_param_slot *s, int layers_behind)
+ * layer_decay the scale has another factor, for the layer: timm's param_groups_layer_decay (BEiT, Bao 2022).
+ * *matrices becomes false if the group excludes the parameter from the hidden matrices. */
+static optim_range settings_of(const ls_optim *o, const ls_param_slot *s, int layers_behind, bool *matrices)
 {
     optim_range r = {.range.offset = (int64_t)s->offset, .lr_scale = 1, .weight_decay = o->weight_decay};
     for (int k = 0; k < LS_MAX_PARAM_GROUPS && o->group[k].glob; k++) {
         if (!ls__glob(o->group[k].glob, s->tensor->name)) continue;
         r.lr_scale     = o->group[k].lr_scale;
         r.weight_decay = o->group[k].weight_decay;
+        *matrices      = *matrices && !o->group[k].adamw;
         break;
     }
     if (o->layer_decay > 0) r.lr_scale *= (float)pow(ls__decimal(o->layer_decay), layers_behind);
@@ -128,27 +131,67 @@ static ls_status check_groups(const ls_optim *o, const ls_params *p)
     return LS_OK;
 }
 
-/* Joins adjacent parameters with equal settings of the optimizer.  With lars each parameter has a range of its own. */
+/* Appends the settings of a parameter, which joins the one before it if these are equal.  With lars each parameter has
+ * a range of its own. */
+static void append_range(ls_trainer *t, const optim_range *r)
+{
+    optim_range *last = t->optim_ranges ? &t->optim_range[t->optim_ranges - 1] : NULL;
+    if (last && t->options.optim.kind != LS_OPTIM_LARS && !last->rows && last->lr_scale == r->lr_scale &&
+        last->weight_decay == r->weight_decay)
+        last->range.count += r->range.count;
+    else
+        t->optim_range[t->optim_ranges++] = *r;
+}
+
+/* Appends a range for each of the n matrices of a parameter, which begin at the rows `bound`. */
+static void append_matrices(ls_trainer *t, const optim_range *whole, const ls_tensor *param, int n,
+                            const int64_t *bound)
+{
+    const int64_t cols = ls__numel(param) / param->dim[0], end = ls__range_end(whole->range);
+    for (int i = 0; i < n; i++) {
+        optim_range r  = *whole;
+        r.rows         = bound[i + 1] - bound[i];
+        r.cols         = cols;
+        r.range.offset = whole->range.offset + bound[i] * cols;
+        r.range.count  = (i + 1 < n ? whole->range.offset + bound[i + 1] * cols : end) - r.range.offset;
+        t->optim_range[t->optim_ranges++] = r;
+    }
+}
+
+static bool has_matrices(const ls_trainer *t)
+{
+    bool found = false;
+    for (int i = 0; i < t->optim_ranges; i++) found |= t->optim_range[i].rows > 0;
+    return found;
+}
+
 static ls_status build_optim_ranges(ls_trainer *t)
 {
     const ls_params *p      = t->params;
     const ls_optim  *o      = &t->options.optim;
     int             *layer  = ls_arena_alloc(t->arena, ((size_t)p->count + 1) * sizeof *layer);
     const int        layers = ls__param_layers(p, layer);
+    const size_t     room   = (size_t)p->count * (ls__optim_matrices(o) ? LS_MATRIX_PARTS : 1) + 1;
     LS_TRY(check_groups(o, p));
-    t->optim_range = ls_arena_alloc(t->arena, ((size_t)p->count + 1) * sizeof *t->optim_range);
+    t->optim_range = ls_arena_alloc(t->arena, room * sizeof *t->optim_range);
     for (int i = 0; i < p->count && p->slot[p->order[i]].trained; i++) {
-        const ls_param_slot *s    = &p->slot[p->order[i]];
-        const ls_param_slot *next = i + 1 < p->count ? &p->slot[p->order[i + 1]] : NULL;
-        size_t               end  = next && next->trained ? next->offset : p->trained;
-        optim_range          r    = settings_of(o, s, layers - 1 - layer[p->order[i]]);
-        optim_range         *last = t->optim_ranges ? &t->optim_range[t->optim_ranges - 1] : NULL;
-        r.range.count             = (int64_t)(end - s->offset);
-        if (last && o->kind != LS_OPTIM_LARS && last->lr_scale == r.lr_scale && last->weight_decay == r.weight_decay)
-            last->range.count += r.range.count;
+        const ls_param_slot *s        = &p->slot[p->order[i]];
+        const ls_param_slot *next     = i + 1 < p->count ? &p->slot[p->order[i + 1]] : NULL;
+        size_t               end      = next && next->trained ? next->offset : p->trained;
+        bool                 matrices = ls__optim_matrices(o) != NULL;
+        optim_range          r        = settings_of(o, s, layers - 1 - layer[p->order[i]], &matrices);
+        int64_t              bound[LS_MATRIX_PARTS + 1];
+        const int            n = matrices ? ls__hidden_matrices(t->graph, s->tensor, t->arena, bound) : 0;
+        r.range.count          = (int64_t)(end - s->offset);
+        if (n)
+            append_matrices(t, &r, s->tensor, n, bound);
         else
-            t->optim_range[t->optim_ranges++] = r;
+            append_range(t, &r);
     }
+    LS_CHECK(!ls__optim_matrices(o) || has_matrices(t), LS_ERR_USAGE,
+             "optimizer 'muon': expected a model with hidden matrices, the weights of linear layers and convolutions "
+             "before the last layer, found none" LS_HINT "use adamw");
+    ls__trainer_find_owners(t);
     return LS_OK;
 }
 
@@ -228,6 +271,14 @@ static int64_t largest_partition(const ls_trainer *t)
     return floats;
 }
 
+/* Optimizer muon: the floats of the hidden matrices, for which train.zero=2 needs memory of its own, per rank. */
+static int64_t direction_floats(const ls_trainer *t)
+{
+    int64_t floats = 0;
+    for (int i = 0; i < t->matrices; i++) floats += t->matrix[i].optim->range.count;
+    return floats / ls_comm_size(t->comm);
+}
+
 /* train.zero=2: lets buckets share memory, if that saves any.  Before a bucket is written, the program waits until the
  * bucket that was there has been read. */
 static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
@@ -245,7 +296,7 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
         bucket[i] = t->bucket[i].bucket;
     }
     int64_t floats = ls__zero2_plan(t->arena, p, bucket, begins, n, buffer);
-    t->zero2       = floats + largest_partition(t) < (int64_t)t->params->sums;
+    t->zero2       = floats + largest_partition(t) + direction_floats(t) < (int64_t)t->params->sums;
     if (!t->zero2) {
         p->options.gradient_scratch = true;
         return LS_OK;
@@ -442,6 +493,7 @@ static ls_status make_shared_memory(ls_trainer *t)
     size_t                param_bytes = makes_params ? t->params->floats * sizeof(float) : 0;
     LS_TRY(ls__shared_memory_new(&eval->memory, c, mode, gradient_bytes(eval), "evaluation"));
     LS_TRY(ls__shared_memory_new(&t->values, c, mode, param_bytes, "parameter"));
+    LS_TRY(ls__trainer_make_directions(t, mode));
     t->params->block = t->values->block[0];
     if (t->graph->precision == LS_BF16) {
         LS_TRY(ls__shared_memory_new(&t->copy, c, mode, param_bytes / 2, "bfloat16 parameter"));
@@ -501,7 +553,8 @@ static ls_status make_own_memory(ls_trainer *t)
         t->comm->size == 1 || t->output != LS_ALLREDUCE_PARTITIONED || (t->values->shared && on_one_host(t->comm));
     LS_TRY(ls__trainer_place_outputs(t));
     make_norm_memory(t);
-    LS_TRY(ls_block_new(&t->state_block, (size_t)(t->states * t->own.count) * sizeof(float), "optimizer state"));
+    LS_TRY(ls_block_new(&t->state_block, (size_t)ls__trainer_find_pieces(t) * sizeof(float), "optimizer state"));
+    LS_TRY(ls__trainer_make_orthogonal(t));
     LS_TRY(ls__params_fill(t->params, t->options.seed, t->values->me, t->values->members));
     return start_overlap(t);
 }

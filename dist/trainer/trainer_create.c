@@ -69,7 +69,9 @@ void ls_trainer_free(ls_trainer *t)
     ls__shared_memory_free(t->eval.memory);
     ls__shared_memory_free(t->values);
     ls__shared_memory_free(t->copy);
+    ls__shared_memory_free(t->directions);
     ls_block_free(&t->state_block);
+    ls_block_free(&t->orthogonal);
     ls_block_free(&t->summed_gradient);
     ls_block_free(&t->arena_block);
     ls_block_free(&t->snapshot);

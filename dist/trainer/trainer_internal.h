@@ -6,6 +6,7 @@
  *     dist/trainer/trainer_step.c       one step, one evaluation
  *     dist/trainer/trainer_build.c      options, programs with their collectives, shared memory
  *     dist/trainer/trainer_update.c     the instructions of a step: loss sums, all-reduce, update
+ *     dist/trainer/trainer_matrices.c   hidden matrices of the optimizer muon: which rank orthogonalises which
  *     dist/trainer/trainer_partition.c  which rank updates which parameters; positions of gradients and state
  *     dist/trainer/trainer_memory.c     sizes of the memory
  *     dist/trainer/replica_check.c      comparison of the parameters of all ranks
@@ -43,16 +44,32 @@ typedef struct optim_range {
     ls_range range;
     float    lr_scale, weight_decay;
     float    trust_ratio; /* optimizer lars: of the parameter, in this step */
+    int64_t  rows, cols;  /* optimizer muon: dims of the hidden matrix at the start of the range; 0: no matrix */
 } optim_range;
 
 /* The partition of a rank: the parameters that it updates and has optimizer state for.  The ranges are by offset, not
- * adjacent, at multiples of LS_PARAM_ALIGN.  The optimizer state holds them one after the other. */
+ * adjacent, at multiples of LS_PARAM_ALIGN. */
 typedef struct partition {
     int       ranges;
     ls_range *range;        /* in the parameter block */
-    int64_t  *state_offset; /* start of each range in a state block */
+    int64_t  *state_offset; /* floats of the ranges before each range */
     int64_t   count;        /* floats of all ranges */
 } partition;
+
+/* A range of this rank's partition with one set of settings.  Its gradient and its states are contiguous. */
+typedef struct update_piece {
+    const optim_range *optim;
+    ls_range           range;                      /* in the parameter block */
+    int64_t            grad;                       /* start in ls__allreduce_output */
+    int64_t            state[LS_MAX_OPTIM_STATES]; /* start in the state block; -1: no such state */
+} update_piece;
+
+/* A hidden matrix of the optimizer muon. */
+typedef struct owned_matrix {
+    const optim_range *optim;
+    double             flops; /* of its orthogonalisation */
+    int                owner; /* rank */
+} owned_matrix;
 
 /* The training step or the evaluation. */
 typedef struct phase {
@@ -98,12 +115,14 @@ struct ls_trainer {
     phase              train, eval;
     ls_block           arena_block; /* activations of a step */
 
-    int64_t      sums_shift; /* from the layout of ls_params to the gradient block, for sums over the batch */
-    int          optim_ranges;
-    optim_range *optim_range;
-    int          states; /* optimizer states per parameter */
-    ls_block     state_block;
-    ls_block     snapshot;
+    int64_t       sums_shift; /* from the layout of ls_params to the gradient block, for sums over the batch */
+    int           optim_ranges;
+    optim_range  *optim_range;
+    int           states; /* names of optimizer states */
+    int           pieces; /* of this rank's partition, by offset */
+    update_piece *piece;
+    ls_block      state_block;
+    ls_block      snapshot;
 
     bool         links; /* the ranks are on several hosts */
     int          buckets;
@@ -117,6 +136,13 @@ struct ls_trainer {
     bool                divided;   /* the ranks divide the update */
     partition          *partition; /* of each rank; unless `divided` only of rank 0 and of this rank */
     partition           own;       /* of this rank */
+
+    int               matrices; /* optimizer muon: hidden matrices, by offset */
+    owned_matrix     *matrix;
+    ls_range          span;       /* zero2: range of the parameter block that holds all matrices */
+    ls_shared_memory *directions; /* zero2: memory for that range, one block per host where memory is shared */
+    ls_block          orthogonal; /* workspace of the orthogonalisation */
+    float            *exchange;   /* several hosts: chunks of matrices, of this rank and then of all ranks */
 
     double *square_of_params; /* optimizer lars: sum of squares of the parameters of each block of NORM_BLOCK floats */
     double *norm_block;       /* sum of squares of each block of NORM_BLOCK floats */
@@ -164,9 +190,24 @@ ls_status ls__trainer_check_replicas(ls_trainer *t);
 void ls__trainer_find_partitions(ls_trainer *t);
 /* zero2: allocates the summed gradient, and computes the output positions of all buckets. */
 ls_status ls__trainer_place_outputs(ls_trainer *t);
+/* The pieces of this rank's partition, and the size of its optimizer state, floats. */
+int64_t ls__trainer_find_pieces(ls_trainer *t);
 /* The summed gradient of range `i` of this rank's partition. */
 float *ls__trainer_gradient(const ls_trainer *t, int i);
-/* A state of range `i` of this rank's partition. */
-float *ls__trainer_state(const ls_trainer *t, int state, int i);
+
+/* ---- optimizer muon ---------------------------------------------------------------------------------------------- */
+
+/* Chooses the owners of the hidden matrices. */
+void ls__trainer_find_owners(ls_trainer *t);
+/* Allocates the memory for directions.  Collective. */
+ls_status ls__trainer_make_directions(ls_trainer *t, ls_shared_memory_mode mode);
+/* Allocates the workspace. */
+ls_status ls__trainer_make_orthogonal(ls_trainer *t);
+/* Renews the momentum of all hidden matrices, and orthogonalises it.  Collective. */
+ls_status ls__trainer_orthogonalise(ls_trainer *t, double grad_scale);
+/* The orthogonalised matrices at an offset of the parameter block. */
+float *ls__trainer_directions(const ls_trainer *t, int64_t offset);
+/* The arguments of a step of a piece: with its summed gradient. */
+ls_optim_step ls__trainer_step_of(const ls_trainer *t, const update_piece *p, double grad_scale);
 
 #endif

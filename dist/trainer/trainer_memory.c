@@ -29,14 +29,16 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[LS_MEMORY_LINES
     const struct {
         const char     *name;
         const ls_block *block, *more;
-    } table[] = {{"parameters", &t->values->own, &none},
-                 {"gradients", &t->train.memory->own, &t->summed_gradient},
-                 {"optimizer state", &t->state_block, &none},
-                 {"step arena", &t->arena_block, &none},
-                 {"evaluation", &t->eval.memory->own, &none},
-                 {"checkpoint", &t->snapshot, &none},
-                 {"bfloat16 parameters", t->copy ? &t->copy->own : &none, &none}};
-    int n     = 0;
+    } table[] = {
+        {"parameters", &t->values->own, &none},
+        {"gradients", &t->train.memory->own, &t->summed_gradient},
+        {"optimizer state", &t->state_block, &none},
+        {"step arena", &t->arena_block, &none},
+        {"evaluation", &t->eval.memory->own, &none},
+        {"checkpoint", &t->snapshot, &none},
+        {"orthogonalisation", t->matrices ? &t->orthogonal : &none, t->directions ? &t->directions->own : &none},
+        {"bfloat16 parameters", t->copy ? &t->copy->own : &none, &none}};
+    int n = 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (table[i].block == &none) continue;
         lines[n++] = (ls_memory_line){table[i].name, table[i].block->bytes + table[i].more->bytes,

@@ -17,6 +17,7 @@
  */
 #include <stdlib.h>
 
+#include "core/optim/optim_rule.h"
 #include "dist/trainer/trainer_internal.h"
 
 /* ---- partitions -------------------------------------------------------------------------------------------------- */
@@ -185,9 +186,30 @@ float *ls__trainer_gradient(const ls_trainer *t, int i)
     return ls__allreduce_output(t->train.allreduce) + (t->zero2 ? t->own.state_offset[i] : t->own.range[i].offset);
 }
 
-float *ls__trainer_state(const ls_trainer *t, int state, int i)
+int64_t ls__trainer_find_pieces(ls_trainer *t)
 {
-    return (float *)t->state_block.data + (int64_t)state * t->own.count + t->own.state_offset[i];
+    int64_t floats = 0;
+    t->piece       = ls_arena_alloc(t->arena, ((size_t)t->optim_ranges + (size_t)t->own.ranges + 1) * sizeof *t->piece);
+    for (int o = 0, i = 0; o < t->optim_ranges && i < t->own.ranges;) {
+        const optim_range *optim = &t->optim_range[o];
+        const ls_range     own = t->own.range[i], common = ls__range_intersect(optim->range, own);
+        const int64_t      optim_end = ls__range_end(optim->range), own_end = ls__range_end(own);
+        if (common.count)
+            t->piece[t->pieces++] =
+                (update_piece){.optim = optim,
+                               .range = common,
+                               .grad  = (t->zero2 ? t->own.state_offset[i] : own.offset) + common.offset - own.offset};
+        o += optim_end <= own_end;
+        i += own_end <= optim_end;
+    }
+    for (int k = 0; k < t->states; k++)
+        for (int i = 0; i < t->pieces; i++) {
+            update_piece *p   = &t->piece[i];
+            const bool    has = ls__optim_has_state(&t->options.optim, k, p->optim->rows > 0);
+            p->state[k]       = has ? floats : -1;
+            floats += has ? p->range.count : 0;
+        }
+    return floats;
 }
 
 const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *partition_bytes)
@@ -207,6 +229,14 @@ const char *ls__trainer_state_name(const ls_trainer *t, int state)
 {
     return ls_optim_state_name(&t->options.optim, state);
 }
+bool ls__trainer_has_state(const ls_trainer *t, int param, int state)
+{
+    const ls_param_slot *s      = &t->params->slot[param];
+    bool                 matrix = false;
+    for (int i = 0; i < t->matrices; i++)
+        matrix |= ls__range_intersect((ls_range){(int64_t)s->offset, s->count}, t->matrix[i].optim->range).count > 0;
+    return s->trained && ls__optim_has_state(&t->options.optim, state, matrix);
+}
 bool ls__trainer_state_partitioned(const ls_trainer *t) { return t->divided; }
 
 /* True when this rank writes its partition of the optimizer state to checkpoints.  Without train.zero every host holds
@@ -217,21 +247,22 @@ static bool writes_own_partition(const ls_trainer *t)
     return t->output == LS_ALLREDUCE_PARTITIONED || c->host[c->rank] == c->host[0];
 }
 
-/* Adds the sections of one state of one parameter: the intersections with this rank's partition. */
+/* Adds the sections of one state of one parameter: the intersections with the pieces of this rank's partition. */
 static int add_sections(ls_trainer *t, int param, int state, ls_trainer_section *out)
 {
     const ls_param_slot *s     = &t->params->slot[param];
     const ls_range       whole = {(int64_t)s->offset, s->count};
     int                  n     = 0;
-    for (int i = 0; i < t->own.ranges; i++) {
-        ls_range common = ls__range_intersect(whole, t->own.range[i]);
-        if (!common.count) continue;
-        out[n++] =
-            (ls_trainer_section){.param = param,
-                                 .state = state,
-                                 .name  = s->tensor->name,
-                                 .range = {common.offset - whole.offset, common.count},
-                                 .data  = ls__trainer_state(t, state, i) + (common.offset - t->own.range[i].offset)};
+    for (int i = 0; i < t->pieces; i++) {
+        const update_piece *p      = &t->piece[i];
+        const ls_range      common = ls__range_intersect(whole, p->range);
+        if (!common.count || p->state[state] < 0) continue;
+        out[n++] = (ls_trainer_section){.param = param,
+                                        .state = state,
+                                        .name  = s->tensor->name,
+                                        .range = {common.offset - whole.offset, common.count},
+                                        .data  = (float *)t->state_block.data + p->state[state] +
+                                                (common.offset - p->range.offset)};
     }
     return n;
 }
@@ -240,8 +271,8 @@ int ls__trainer_sections(ls_trainer *t, ls_section_purpose purpose, ls_arena *ar
 {
     const ls_params *p     = t->params;
     const bool       empty = purpose == LS_SECTIONS_WRITE && t->divided && !writes_own_partition(t);
-    /* Each boundary between two ranges of the partition cuts at most one parameter. */
-    size_t              room    = (size_t)p->count * (size_t)(t->states + 1) + (size_t)(t->own.ranges * t->states) + 1;
+    /* Each boundary between two pieces of the partition cuts at most one parameter. */
+    size_t              room    = (size_t)p->count * (size_t)(t->states + 1) + (size_t)(t->pieces * t->states) + 1;
     ls_trainer_section *section = ls_arena_alloc(arena, room * sizeof *section);
     int                 n       = 0;
     if (purpose != LS_SECTIONS_WRITE) t->params->stale = true; /* the caller writes parameters */

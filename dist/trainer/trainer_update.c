@@ -303,38 +303,47 @@ static void apply(ls_trainer *t, const ls_optim_step *step, size_t offset)
         part.count         = step->count - at < chunk ? step->count - at : chunk;
         part.param += at;
         part.grad += at;
-        for (int k = 0; k < t->states; k++) part.state[k] += at;
+        for (int k = 0; k < t->states; k++)
+            if (part.state[k]) part.state[k] += at;
         ls_optim_apply(&t->options.optim, &part);
         if (narrows) ls__params_narrow(t->params, offset + (size_t)at, (size_t)part.count);
     }
 }
 
-/* Updates the parameters that are in both `o` and range `i` of this rank's partition. */
-static void update_range(ls_trainer *t, const optim_range *o, int i, double grad_scale)
+/* The learning rate of a range in this step.  With muon, a parameter that is no hidden matrix has the rate of AdamW. */
+static float rate_of(const ls_trainer *t, const optim_range *o)
 {
-    const ls_range common = ls__range_intersect(o->range, t->own.range[i]);
-    const int64_t  within = common.offset - t->own.range[i].offset;
-    if (!common.count) return;
-    ls_optim_step step = {.count        = common.count,
+    ls_optim adamw = t->options.optim;
+    if (!t->matrices || o->rows) return t->metrics.lr * o->lr_scale;
+    adamw.lr = adamw.adamw_lr;
+    return ls_optim_lr(&adamw, t->steps, t->options.steps) * o->lr_scale;
+}
+
+ls_optim_step ls__trainer_step_of(const ls_trainer *t, const update_piece *p, double grad_scale)
+{
+    ls_optim_step step = {.count        = p->range.count,
                           .step         = t->steps,
                           .run_steps    = t->options.steps,
-                          .param        = (float *)t->params->block.data + common.offset,
-                          .grad         = ls__trainer_gradient(t, i) + within,
-                          .lr           = t->metrics.lr * o->lr_scale,
-                          .weight_decay = o->weight_decay,
+                          .param        = (float *)t->params->block.data + p->range.offset,
+                          .grad         = ls__allreduce_output(t->train.allreduce) + p->grad,
+                          .lr           = rate_of(t, p->optim),
+                          .weight_decay = p->optim->weight_decay,
                           .grad_scale   = (float)grad_scale,
-                          .trust_ratio  = o->trust_ratio};
-    for (int k = 0; k < t->states; k++) step.state[k] = ls__trainer_state(t, k, i) + within;
-    apply(t, &step, (size_t)common.offset);
+                          .trust_ratio  = p->optim->trust_ratio,
+                          .rows         = p->optim->rows,
+                          .cols         = p->optim->cols};
+    for (int k = 0; k < t->states; k++)
+        step.state[k] = p->state[k] < 0 ? NULL : (float *)t->state_block.data + p->state[k];
+    return step;
 }
 
 static void update_partition(ls_trainer *t, double grad_scale)
 {
-    for (int o = 0, i = 0; o < t->optim_ranges && i < t->own.ranges;) {
-        int64_t optim_end = ls__range_end(t->optim_range[o].range), own_end = ls__range_end(t->own.range[i]);
-        update_range(t, &t->optim_range[o], i, grad_scale);
-        if (optim_end <= own_end) o++;
-        if (own_end <= optim_end) i++;
+    for (int i = 0; i < t->pieces; i++) {
+        const update_piece *p    = &t->piece[i];
+        ls_optim_step       step = ls__trainer_step_of(t, p, grad_scale);
+        if (p->optim->rows) step.grad = ls__trainer_directions(t, p->range.offset);
+        apply(t, &step, (size_t)p->range.offset);
     }
 }
 
@@ -353,9 +362,10 @@ ls_status ls__trainer_swap_average(ls_trainer *t)
 {
     const int state = ls_optim_average(&t->options.optim);
     if (state < 0) return LS_OK;
-    for (int i = 0; i < t->own.ranges; i++) {
-        const ls_range range = t->own.range[i];
-        float         *param = (float *)t->params->block.data + range.offset, *average = ls__trainer_state(t, state, i);
+    for (int i = 0; i < t->pieces; i++) {
+        const ls_range range = t->piece[i].range;
+        float         *param = (float *)t->params->block.data + range.offset,
+              *average       = (float *)t->state_block.data + t->piece[i].state[state];
         for (int64_t k = 0; k < range.count; k++) {
             const float p = param[k];
             param[k]      = average[k];
@@ -422,6 +432,7 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
         return ls__allreduce_release(t->train.allreduce);
     }
     t->skipped = 0;
+    LS_TRY(ls__trainer_orthogonalise(t, grad_scale));
     update_partition(t, grad_scale);
     update_running(t);
     if (!t->renews_copy) t->params->stale = true; /* ranks that do not share the copy wrote parameters as well */

@@ -90,6 +90,24 @@ static void duration(char *text, size_t bytes, double seconds)
     snprintf(text, bytes, "%.1f %s", seconds / unit, seconds < 60 ? "s" : seconds < 7200 ? "minutes" : "hours");
 }
 
+/* Prints the operations of the optimizer muon; `flops`: of forward and backward of a step. */
+static void print_matrices(const ls_run *j, double flops)
+{
+    enum { MUCH = 10 }; /* percent */
+    const ls_matrix_cost cost    = ls__trainer_matrix_cost(j->trainer);
+    const double         percent = 100 * cost.flops / flops;
+    if (!cost.matrices) return;
+    printf(
+        "  muon: %d hidden matrices, whose orthogonalisation takes %.3g GFLOP per step, %.3g %% of forward and "
+        "backward\n"
+        "  divided over the ranks by whole matrices: %d of them on rank 0; the rank with the most takes %.3g GFLOP\n",
+        cost.matrices, 1e-9 * cost.flops, percent, cost.owned, 1e-9 * cost.largest);
+    if (percent > MUCH)
+        printf("  warning: that is more than %d %%; it does not depend on the batch: a larger train.batch has fewer "
+               "steps\n",
+               MUCH);
+}
+
 /* Prints the operations of all steps, and the shortest time that they can take on machines like this one. */
 static void print_cost(const ls_run *j)
 {
@@ -108,6 +126,7 @@ static void print_cost(const ls_run *j)
     printf("\nCost of all steps\n  %.3g GFLOP per sample, forward and backward; %.4g TFLOP for %.0f samples, without "
            "evaluations\n",
            1e-9 * flops, 1e-12 * flops * samples, samples);
+    print_matrices(j, flops * (double)j->recipe->train.batch);
     if (j->data.kind == LS_DATA_PAIRS)
         printf("  these are figures of the longest sentences; those of most batches are lower: `lockstep bench step` "
                "measures "
@@ -117,6 +136,15 @@ static void print_cost(const ls_run *j)
            "  at half of it: %s; `lockstep bench step %s` measures the rate of its steps\n",
            j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", rate, ls__dtype_name(type), time,
            twice, j->recipe->name);
+}
+
+/* "  3 matrices" if the optimizer muon updates a parameter as matrices. */
+static const char *matrices_text(const ls_trainer *t, int param)
+{
+    static char text[32];
+    const int   n = ls__trainer_matrices_of(t, param);
+    snprintf(text, sizeof text, "  %d %s", n, n == 1 ? "matrix" : "matrices");
+    return n ? text : "";
 }
 
 static void print_parameters(const ls_run *j)
@@ -134,8 +162,8 @@ static void print_parameters(const ls_run *j)
             snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? " x " : "",
                      (long long)s->tensor->dim[d]);
         ls__count_text(count, sizeof count, s->count);
-        printf("  %-*s %-20s %12s  %zu%s\n", wide, s->tensor->name, shape, count, s->offset,
-               s->trained ? "" : "  frozen");
+        printf("  %-*s %-20s %12s  %zu%s%s\n", wide, s->tensor->name, shape, count, s->offset,
+               s->trained ? "" : "  frozen", matrices_text(j->trainer, p->order[i]));
     }
 }
 
@@ -222,7 +250,7 @@ static void print_saved(const ls_run *j, const plan_bytes *float32)
 
 static void print_memory(const ls_run *j, const plan_bytes *float32, uint64_t most, int which)
 {
-    ls_memory_line lines[8];
+    ls_memory_line lines[LS_MEMORY_LINES];
     int            n = ls__trainer_memory(j->trainer, lines);
     printf("\nPlan of the step arena\n");
     fflush(stdout);

@@ -135,9 +135,11 @@ void      ls__groups_print(const ls_recipe *r, FILE *out);
 ls_status ls__phases_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__phases_print(const ls_recipe *r, FILE *out);
 
-/* Reads a YAML scalar as a number; false when it is not one: quoted, not finite, or outside int64_t. */
+/* Reads a YAML scalar as a number or as true or false; false when it is not one: quoted, not finite, or outside
+ * int64_t. */
 bool ls__read_int(const ls_yaml *y, int64_t *value);
 bool ls__read_float(const ls_yaml *y, double *value);
+bool ls__read_bool(const ls_yaml *y, bool *value);
 
 /* ---- models (recipe_model.c) ------------------------------------------------------------------------------------- */
 

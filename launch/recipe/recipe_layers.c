@@ -267,9 +267,10 @@ void ls__options_print(const ls_recipe *r, FILE *out) { print_attributes(&r->mod
 
 static ls_status set_group(ls_recipe *r, ls_param_group *group, const ls_yaml *map, const char *place)
 {
-    static const char *const known[] = {"params", "lr_scale", "weight_decay"};
-    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map {params, lr_scale, weight_decay}, found %s",
-             place, ls__yaml_describe(r->arena, map));
+    static const char *const known[] = {"params", "lr_scale", "weight_decay", "adamw"};
+    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE,
+             "%s: expected a map {params, lr_scale, weight_decay, adamw}, found %s", place,
+             ls__yaml_describe(r->arena, map));
     *group = (ls_param_group){.lr_scale = 1, .weight_decay = -1};
     for (const ls_yaml *y = map->first; y; y = y->next) {
         const char *found = ls__yaml_describe(r->arena, y);
@@ -280,11 +281,17 @@ static ls_status set_group(ls_recipe *r, ls_param_group *group, const ls_yaml *m
             group->glob = y->text;
             continue;
         }
+        if (!strcmp(y->key, "adamw")) {
+            LS_CHECK(ls__read_bool(y, &group->adamw), LS_ERR_USAGE, "%s: adamw: expected true or false, found %s",
+                     place, found);
+            continue;
+        }
         bool scale = !strcmp(y->key, "lr_scale");
         if (!scale && strcmp(y->key, "weight_decay") != 0) {
-            const char *near = ls_nearest(y->key, 3, known);
-            return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "expected params, lr_scale or weight_decay%s%s",
-                           place, y->key, near ? ": did you mean " : "", near ? near : "");
+            const char *near = ls_nearest(y->key, 4, known);
+            return LS_FAIL(LS_ERR_USAGE,
+                           "%s: unknown key '%s'" LS_HINT "expected params, lr_scale, weight_decay or adamw%s%s", place,
+                           y->key, near ? ": did you mean " : "", near ? near : "");
         }
         LS_CHECK(ls__read_float(y, &value) && value >= 0 && value <= 1e6, LS_ERR_USAGE,
                  "%s: %s: expected a number from 0 to 1e6, found %s", place, y->key, found);
@@ -311,7 +318,8 @@ void ls__groups_print(const ls_recipe *r, FILE *out)
         const ls_param_group *g = &r->optim.group[i];
         fputs(i ? ", {params: " : "[{params: ", out);
         ls__yaml_print_string(out, g->glob);
-        fprintf(out, ", lr_scale: %.9g, weight_decay: %.9g}", (double)g->lr_scale, (double)g->weight_decay);
+        fprintf(out, ", lr_scale: %.9g, weight_decay: %.9g%s}", (double)g->lr_scale, (double)g->weight_decay,
+                g->adamw ? ", adamw: true" : "");
     }
     fputc(']', out);
 }

@@ -239,21 +239,30 @@ const ls_key ls__keys[] = {
          "text, mse for regression"},
 
     {"optim.name", ENUM(optim.kind, ls__optim_texts), .fallback = "sgd", .bits = true,
-     .help = "optimizer; nesterov is another name of nag"},
+     .help =
+         "optimizer; nesterov is another name of nag; muon updates hidden matrices by orthogonalised momentum and all "
+         "other parameters by adamw"},
     {"optim.lr", FLOAT(optim.lr, 0, 1e6), .bits = true,
-     .help = "base learning rate, which the schedule multiplies; default 1e-3, with adagrad and rmsprop 1e-2, with "
-             "lars 1"},
+     .help = "base learning rate, which the schedule multiplies, with muon that of hidden matrices; default 1e-3, with "
+             "adagrad and rmsprop 1e-2, with lars 1"},
+    {"optim.adamw_lr", FLOAT(optim.adamw_lr, 0, 1e6), .bits = true,
+     .help =
+         "muon: base learning rate of the parameters that AdamW updates: embeddings, the last layer, norms, biases; "
+         "default 1e-3"},
+    {"optim.match_rms_adamw", BOOL(optim.match_rms_adamw), .fallback = "false", .bits = true,
+     .help = "muon: factor of the learning rate of a hidden matrix: true: 0.2 sqrt(max(rows, columns)), which gives "
+             "steps of the size of AdamW's; false: sqrt(max(1, rows / columns))"},
     {"optim.trust_coeff", FLOAT(optim.trust_coeff, 0, 1e6), .bits = true,
      .help = "lars: factor of the ratio of the norms of a parameter and of its gradient, which multiplies the rate of "
              "parameters with weight decay; default 1e-3"},
     {"optim.momentum", FLOAT(optim.momentum, 0, 1), .bits = true,
-     .help = "momentum, nag, lars, rmsprop: momentum factor; default 0.9, with rmsprop 0"},
+     .help = "momentum, nag, lars, rmsprop, muon: momentum factor; default 0.9, with rmsprop 0, with muon 0.95"},
     {"optim.dampening", FLOAT(optim.dampening, 0, 1), .bits = true,
      .help = "momentum: dampening of the gradient; default 0"},
     {"optim.weight_decay", FLOAT(optim.weight_decay, 0, 1e6), .bits = true,
-     .help = "L2 penalty added to the gradient, with adamw decoupled weight decay; default 0"},
+     .help = "L2 penalty added to the gradient, with adamw and muon decoupled weight decay; default 0"},
     {"optim.betas", LIST(FLOATS, optim.betas, 1), .bits = true,
-     .help = "adam, adamw: decay rates of the first and second moment; default [0.9, 0.999]"},
+     .help = "adam, adamw, muon: decay rates of the first and second moment; default [0.9, 0.999]"},
     {"optim.alpha", FLOAT(optim.alpha, 0, 1), .bits = true,
      .help = "rmsprop: decay rate of the mean square; default 0.99"},
     {"optim.eps", FLOAT(optim.eps, 0, 1), .bits = true,
@@ -286,7 +295,8 @@ const ls_key ls__keys[] = {
              "are one layer, and norms belong to the layer before them; 0, the default: no factor"},
     {"optim.groups", LIST(GROUPS, optim.group, LS_MAX_PARAM_GROUPS - 1), .bits = true,
      .help = "parameter groups with their own settings: list of {params: '*.bias', lr_scale: 1, weight_decay: 0}, "
-             "params being a glob on parameter names; the first match applies"},
+             "params being a glob on parameter names; adamw: true excludes them from the hidden matrices of muon; the "
+             "first match applies"},
 
     {"schedule.name", ENUM(optim.schedule.kind, ls__schedule_texts), .fallback = "constant", .bits = true,
      .help = "learning-rate schedule"},

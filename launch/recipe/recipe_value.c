@@ -30,6 +30,14 @@ bool ls__read_float(const ls_yaml *y, double *value)
     return !*end && isfinite(*value);
 }
 
+bool ls__read_bool(const ls_yaml *y, bool *value)
+{
+    if (y->kind != LS_YAML_SCALAR || y->quoted || (strcmp(y->text, "true") != 0 && strcmp(y->text, "false") != 0))
+        return false;
+    *value = *y->text == 't';
+    return true;
+}
+
 static const char *words_list(ls_arena *arena, const char *const *words)
 {
     const char *list = "";
@@ -170,10 +178,7 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
         *(float *)at = (float)real;
         return true;
     case LS_KEY_BOOL:
-        if (y->kind != LS_YAML_SCALAR || y->quoted || (strcmp(y->text, "true") != 0 && strcmp(y->text, "false") != 0))
-            return false;
-        *(bool *)at = *y->text == 't';
-        return true;
+        return ls__read_bool(y, at);
     case LS_KEY_STRING:
         if (y->kind != LS_YAML_SCALAR) return false;
         *(const char **)at = y->text;

@@ -164,7 +164,7 @@ static void add_machine(ls_report *r, const ls_run *run)
 
 static void add_memory(ls_report *r, const ls_run *run)
 {
-    ls_memory_line lines[8];
+    ls_memory_line lines[LS_MEMORY_LINES];
     int            n = ls__trainer_memory(run->trainer, lines);
     ls_report_table(r, "Memory of rank 0", "Block|Planned|Touched", 0);
     for (int i = 0; i < n; i++)

@@ -57,6 +57,7 @@ def main():
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message=".*lr_scheduler.*")
     write("values/optims.txt", make_optims.golden_optims)
+    write("values/muon.txt", make_optims.golden_muon)
     write("values/schedules.txt", make_optims.golden_schedules)
     write("values/lenet5.txt", make_lenet5.golden)
     write("values/networks.txt", make_networks.golden)

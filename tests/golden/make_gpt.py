@@ -20,6 +20,7 @@ import torch
 import transformers
 
 import formula
+import make_optims
 
 HERE = pathlib.Path(__file__).resolve().parent
 GENERATED = 64
@@ -51,8 +52,37 @@ def greedy(net, prompt):
     return sequence[:, prompt.shape[1]:], margin
 
 
-def losses(net, batches, lr):
-    optim = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=0.01, foreach=False)
+class Muon:
+    """torch.optim.Muon in float32 for the matrices of the blocks, AdamW for the rest.  Conv1D stores matrices transposed, and c_attn holds
+    three of them."""
+
+    def __init__(self, net, lr, adamw_lr, weight_decay):
+        named = list(net.named_parameters())
+        self.hidden = [p for name, p in named if ".h." in name and p.ndim == 2]
+        self.parts = [[torch.nn.Parameter(part.detach().T.contiguous()) for part in p.split(p.shape[0] if p.shape[1] == 3 * p.shape[0] else p.shape[1], 1)]
+                      for p in self.hidden]
+        self.muon = torch.optim.Muon([part for parts in self.parts for part in parts], lr=lr, weight_decay=weight_decay)
+        hidden = {id(p) for p in self.hidden}
+        self.adamw = torch.optim.AdamW([p for _, p in named if id(p) not in hidden], lr=adamw_lr, weight_decay=weight_decay, foreach=False)
+
+    def step(self):
+        self.adamw.step()
+        for p, parts in zip(self.hidden, self.parts):
+            for part, grad in zip(parts, p.grad.chunk(len(parts), 1)):
+                part.grad = grad.T.contiguous()
+        with make_optims.float32_muon():
+            self.muon.step()
+        with torch.no_grad():
+            for p, parts in zip(self.hidden, self.parts):
+                p.copy_(torch.cat([part.T for part in parts], 1))
+
+    def zero_grad(self):
+        self.adamw.zero_grad()
+        for p in self.hidden:
+            p.grad = None
+
+
+def losses(net, batches, optim):
     values = []
     for step in range(10):
         x, y = batches[step % 2]
@@ -82,9 +112,15 @@ def golden(out, folder, net, rows, length, lr):
     out.case("greedy", length=prompt.shape[1])
     out.array("generated", generated)
     batches = [(tokens(f"tokens{k}", rows, length, vocab), tokens(f"target{k}", rows, length, vocab)) for k in range(2)]
-    values = losses(net, batches, lr)
+    initial = {name: p.clone() for name, p in net.state_dict().items()}
+    values = losses(net, batches, torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=0.01, foreach=False))
     print("losses", *(f"{v:.4f}" for v in values))
     out.case("losses", rows=rows, length=length, lr=lr, weight_decay=0.01)
+    out.array("losses", values)
+    net.load_state_dict(initial)
+    values = losses(net, batches, Muon(net, 20 * lr, lr, 0.01))
+    print("losses of Muon", *(f"{v:.4f}" for v in values))
+    out.case("muon", rows=rows, length=length, lr=20 * lr, adamw_lr=lr, weight_decay=0.01)
     out.array("losses", values)
 
 

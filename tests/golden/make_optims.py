@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optimizers: 20 steps of torch.optim from equal parameters with equal gradients.  Schedules: 100 steps of lr_scheduler."""
+"""Optimizers: 20 steps of torch.optim from equal parameters with equal gradients.  Muon: 5 steps of matrices.  Schedules: 100 steps
+of lr_scheduler."""
+import unittest.mock
+
 import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
 from torch.optim import lr_scheduler as L
@@ -100,6 +103,36 @@ def golden_optims(out):
         for name in STATES:
             if torch.is_tensor(optim.state[p].get(name)):
                 out.array(name, optim.state[p][name])
+
+
+def float32_muon():
+    """Lets torch.optim.Muon iterate in float32 instead of bfloat16."""
+    return unittest.mock.patch.object(torch, "bfloat16", torch.float32)
+
+
+MATRICES = [
+    ((7, 7), dict(lr=0.02)),
+    ((33, 7), dict(lr=0.02, weight_decay=0.1)),
+    ((7, 33), dict(lr=0.01, momentum=0.8, weight_decay=0.5)),
+    ((1, 33), dict(lr=0.02)),
+    ((24, 40), dict(lr=0.003, weight_decay=0.1, match_rms_adamw=1)),
+    ((40, 24), dict(lr=0.003, match_rms_adamw=1)),
+]
+
+
+def golden_muon(out):
+    for (rows, cols), given in MATRICES:
+        args = dict(weight_decay=0.0, momentum=0.95) | given
+        args["adjust_lr_fn"] = "match_rms_adamw" if args.pop("match_rms_adamw", 0) else "original"
+        p = torch.nn.Parameter(torch.from_numpy(formula.fill("start", (rows, cols), 1.0)).float())
+        optim = torch.optim.Muon([p], **args)
+        out.case("muon", rows=rows, cols=cols, **given)
+        with float32_muon():
+            for step in range(5):
+                p.grad = torch.from_numpy(formula.fill(f"gradient{step}", (rows, cols), 0.1)).float()
+                optim.step()
+        out.array("last", p.detach())
+        out.array("momentum_buffer", optim.state[p]["momentum_buffer"])
 
 
 def warmed(make, steps, start_factor):

@@ -104,7 +104,8 @@ static void test_resume(void **state)
 {
     const ls_optim optims[] = {ls_sgd(.lr = 0.1f), ls_momentum(.lr = 0.1f),
                                ls_adamw(.lr = 1e-2f, .schedule = {.kind = LS_SCHEDULE_COSINE, .warmup = 3}),
-                               ls_rmsprop(.lr = 1e-2f, .centered = true, .momentum = 0.9f)};
+                               ls_rmsprop(.lr = 1e-2f, .centered = true, .momentum = 0.9f),
+                               ls_muon(.lr = 1e-2f, .adamw_lr = 1e-2f, .ema = 0.9f)};
     for (size_t i = 0; i < sizeof optims / sizeof *optims; i++) {
         char      folder[64] = "/tmp/lockstep-resume-XXXXXX", command[128];
         ls_status made       = the_rank() == 0 && !mkdtemp(folder) ? LS_FAIL(LS_ERR_ENV, "no folder") : LS_OK;

@@ -166,21 +166,23 @@ static void greedy_tokens_with_and_without_cache(void **state)
     golden_close(&file);
 }
 
-static void losses_equal_transformers(void **state)
+/* Compares the losses of a case with those of ten steps of an optimizer that has the settings of the case. */
+static void check_losses(const char *name_of_case, ls_optim optim)
 {
-    golden              file = open_case("losses");
+    golden              file = open_case(name_of_case);
     const golden_array *want = golden_get(&file, "losses");
     int64_t     rows = (int64_t)golden_number(&file, "rows", 0), length = (int64_t)golden_number(&file, "length", 0);
     ls_graph   *g = ls_graph_new();
     ls_gpt_args a = model_args();
     ls_trainer *t;
     int32_t    *data[2][2];
-    a.g      = g;
-    a.x      = ls_input(g, "tokens", LS_I32, length);
-    a.target = ls_input(g, "target", LS_I32, length);
-    check(ls_trainer_new(&t, g, ls__gpt(a), .batch = rows, .seed = 1,
-                         .optim = ls_adamw(.lr           = golden_number(&file, "lr", 0),
-                                           .weight_decay = golden_number(&file, "weight_decay", 0))));
+    a.g                = g;
+    a.x                = ls_input(g, "tokens", LS_I32, length);
+    a.target           = ls_input(g, "target", LS_I32, length);
+    optim.lr           = golden_number(&file, "lr", 0);
+    optim.adamw_lr     = golden_number(&file, "adamw_lr", 0);
+    optim.weight_decay = golden_number(&file, "weight_decay", 0);
+    check(ls_trainer_new(&t, g, ls__gpt(a), .batch = rows, .seed = 1, .optim = optim));
     check(ls_safetensors_load(folder, ls_trainer_params(t), false));
     for (int k = 0; k < 4; k++) {
         char name[24];
@@ -208,11 +210,15 @@ static void losses_equal_transformers(void **state)
     golden_close(&file);
 }
 
+static void losses_equal_transformers(void **state) { check_losses("losses", ls_adamw()); }
+static void losses_of_muon_equal_pytorch(void **state) { check_losses("muon", ls_muon()); }
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters_load_and_save), cmocka_unit_test(logits_equal_transformers),
-        cmocka_unit_test(greedy_tokens_with_and_without_cache), cmocka_unit_test(losses_equal_transformers)};
+        cmocka_unit_test(greedy_tokens_with_and_without_cache), cmocka_unit_test(losses_equal_transformers),
+        cmocka_unit_test(losses_of_muon_equal_pytorch)};
     if (argc > 1) snprintf(given, sizeof given, "%s", argv[1]);
     if (*given) folder = given;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,7 +179,7 @@ static void evaluation_counts_every_sample(void **state)
 /* A tied weight needs memory for a second gradient, and for nothing else. */
 static void tied_weights_cost_a_gradient(void **state)
 {
-    ls_memory_line line[2][8];
+    ls_memory_line line[2][LS_MEMORY_LINES];
     for (int tied = 0; tied < 2; tied++) {
         ls_graph         *g       = ls_graph_new();
         ls_trainer       *t       = trainer_of(g, comm, (setting){8, 1, tied, false, 0});
@@ -203,7 +203,7 @@ static void tied_weights_cost_a_gradient(void **state)
 static size_t bytes_of(int zero, ls_shared_memory_mode mode, const char *name)
 {
     ls_graph      *g = ls_graph_new();
-    ls_memory_line line[8];
+    ls_memory_line line[LS_MEMORY_LINES];
     ls_trainer    *t;
     ls_tensor     *x = ls_input(g, "image", LS_F32, 256), *y = ls_input(g, "label", LS_I32);
     ls_tensor     *loss = ls_cross_entropy(ls_linear(g, "out", ls_relu(ls_linear(g, "in", x, 256)), 256), y);
@@ -241,7 +241,7 @@ static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode 
                               int accumulate)
 {
     ls_graph      *g = ls_graph_new();
-    ls_memory_line line[8];
+    ls_memory_line line[LS_MEMORY_LINES];
     ls_trainer    *t;
     ls_tensor     *h = ls_input(g, "image", LS_F32, wide), *y = ls_input(g, "label", LS_I32);
     float         *x = calloc((size_t)(BATCH * wide), sizeof *x);

@@ -108,7 +108,7 @@ static void uses_the_planned_memory(void **state)
         ls_run         r;
         ls_batch       batch;
         ls_metrics     m;
-        ls_memory_line lines[8];
+        ls_memory_line lines[LS_MEMORY_LINES];
         size_t         planned, bytes = 0;
         ls_scores      scores;
         open_run(&r, runs[k].n, runs[k].argv);
