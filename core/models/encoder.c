@@ -5,7 +5,10 @@
  *     x      = norm(x)
  *     x      = norm(x + attention(x)),  x = norm(x + perceptron(x))   once per layer
  *
- * The result is x, B x T x width.  Weights start as N(0, 0.02), and biases as 0.
+ *     p      = tanh(pooler(x[0]))                                     pool: pooler; cls: x[0]; mean: mean over the tokens
+ *     logits = classifier(p)                                          with classes
+ *
+ * Without classes the result is x, B x T x width.  Weights start as N(0, 0.02), and biases as 0.
  */
 #include "core/nn/layer_table.h"
 
@@ -13,14 +16,16 @@ enum { ROBERTA_FIRST = 2 }; /* first position of a text in the table */
 
 typedef ls_encoder_args args;
 
-static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f};
+static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f}, zeros = {.kind = LS_INIT_ZEROS};
+
+static int64_t first_of(const args *a) { return a->kind == LS_ROBERTA ? ROBERTA_FIRST : 0; }
 
 static ls_tensor *embed(const args *a)
 {
     ls_graph  *g = a->g;
     ls_tensor *x = ls_embedding(g, "word", a->x, a->vocab, a->width, .init = init);
     if (a->types) x = ls_add(x, ls_embedding(g, "type", a->type, a->types, a->width, .init = init));
-    x = ls_positional_encoding(g, "position", x, LS_ENCODING_LEARNED, a->context, .init = init, .start = a->start);
+    x = ls_positional_encoding(g, "position", x, LS_ENCODING_LEARNED, a->context, .init = init, .first = first_of(a));
     x = ls_layer_norm(g, "norm", x, .eps = a->eps);
     return a->dropout > 0 ? ls_dropout(x, .p = a->dropout) : x;
 }
@@ -30,6 +35,18 @@ static ls_tensor *add_block(const args *a, int layer, ls_tensor *x)
     return ls_transformer(a->g, ls_arena_printf(a->g->arena, "layers.%d", layer), x, .heads = a->heads,
                           .hidden = a->hidden, .dropout = a->dropout, .keeps_hidden = true, .eps = a->eps,
                           .activation = a->activation, .lengths = a->length, .weight_init = init, .in_init = init);
+}
+
+/* B x T x width  ->  B x classes */
+static ls_tensor *head(const args *a, ls_tensor *x)
+{
+    x = a->pool == LS_POOL_MEAN ? ls_sequence_mean(x, a->length) : ls_select(x, 0);
+    if (a->pool == LS_POOLER) {
+        x = ls_linear(a->g, "pooler", x, a->width, .weight_init = init, .bias_init = zeros);
+        x = a->kind == LS_DISTILBERT ? ls_relu(x) : ls_tanh(x);
+    }
+    if (a->dropout > 0) x = ls_dropout(x, .p = a->dropout);
+    return ls_linear(a->g, "classifier", x, a->classes, .weight_init = init, .bias_init = zeros);
 }
 
 /* Checks the arguments.  Returns NULL if one is wrong. */
@@ -45,13 +62,12 @@ static ls_tensor *check(const args *a)
             "encoder: expected at least one layer, and a width that is a multiple of heads, found layers %d, heads %d, "
             "width %lld",
             a->layers, a->heads, (long long)a->width);
-    const int64_t first = a->kind == LS_ROBERTA ? ROBERTA_FIRST : 0;
+    const int64_t first = first_of(a);
     if (x->dim[0] + first > a->context)
         return ls__graph_fail(a->g, LS_HERE, "encoder: expected at most %lld positions, found the input '%s', %s",
                               (long long)(a->context - first), x->name, ls__shape(x));
-    if (!a->length || !a->type != !a->types || (first > 0) != (a->start != NULL))
-        return ls__graph_fail(a->g, LS_HERE,
-                              "encoder: expected lengths, types for bert and roberta, and a start for roberta alone");
+    if (!a->length || !a->type != !a->types)
+        return ls__graph_fail(a->g, LS_HERE, "encoder: expected lengths, and types for bert and roberta");
     return a->x;
 }
 
@@ -70,6 +86,7 @@ ls_tensor *ls__encoder(args a)
     if (!check(&a)) return NULL;
     ls_tensor *x = embed(&a);
     for (int i = 0; i < a.layers; i++) x = add_block(&a, i, x);
+    if (a.classes) x = head(&a, x);
     ls__graph_model(g, "encoder", &a, sizeof a);
     return x;
 }

@@ -157,11 +157,14 @@ static const ls_field decoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(l
 static ls_tensor *build_encoder(const void *args) { return ls__encoder(*(const ls_encoder_args *)args); }
 
 static const char *const     encoder_kinds[]  = LS_ENUM_TEXTS(LS_ENCODER_KIND_LIST);
+static const char *const     encoder_pools[]  = LS_ENUM_TEXTS(LS_POOL_LIST);
 static const ls_encoder_args encoder_defaults = {.activation = LS_GELU};
 
 #define ENCODER(kind, member) LS_FIELD(kind, ls_encoder_args, member)
-static const ls_field encoder_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_encoder_args, vocab)},
+static const ls_field encoder_fields[] = {ENCODER(INT64, classes),
+                                          ENCODER(INT64, vocab),
                                           LS_FIELD_OF(encoder_kinds, ls_encoder_args, kind),
+                                          LS_FIELD_OF(encoder_pools, ls_encoder_args, pool),
                                           ENCODER(INT, layers),
                                           ENCODER(INT, heads),
                                           ENCODER(INT64, width),
@@ -248,7 +251,7 @@ const ls_model_entry ls__model_table[] = {
     GPT_ENTRY("gpt2-xl", "GPT-2, 1,558 million: 48 layers, 25 heads, 1,600 wide", build_gpt2_xl),
     {"decoder", "Llama's architecture and its successors (Touvron 2023): Qwen, Mistral, Gemma, SmolLM",
      sizeof(ls_decoder_args), decoder_fields, build_decoder, .kind = LS_LANGUAGE_MODEL, .defaults = &decoder_defaults},
-    {"encoder", "BERT and its kin (Devlin 2019), for `lockstep embed`", sizeof(ls_encoder_args), encoder_fields,
+    {"encoder", "BERT and its kin (Devlin 2019), for classification of texts and `lockstep embed`", sizeof(ls_encoder_args), encoder_fields,
      build_encoder, .kind = LS_TEXT_ENCODER, .defaults = &encoder_defaults},
     {"transformer", "encoder-decoder for translation (Vaswani 2017)", sizeof(ls_transformer_args), transformer_fields,
      build_transformer, .kind = LS_TRANSLATION_MODEL},

@@ -205,16 +205,25 @@ ls_tensor *ls__vit(ls_vit_args args);
     X(LS_DISTILBERT, "distilbert") /* Sanh 2019: no types, no pooler */
 typedef enum ls_encoder_kind { LS_ENUMERATORS(LS_ENCODER_KIND_LIST) } ls_encoder_kind;
 
-/* BERT and its kin (core/models/encoder.c).  The result is B x T x width.  Parameters are word.weight, type.weight,
- * position.weight, norm, layers.0...  BERT-base has 108,891,648 of them, without the pooler. */
+/* The vector of a text, B x width. */
+#define LS_POOL_LIST(X)                                                                                                \
+    X(LS_POOLER, "pooler")  /* of the first token, through a linear layer and tanh, distilbert: relu */                \
+    X(LS_POOL_CLS, "cls")   /* of the first token */                                                                   \
+    X(LS_POOL_MEAN, "mean") /* mean over the tokens (Reimers 2019) */
+typedef enum ls_pool { LS_ENUMERATORS(LS_POOL_LIST) } ls_pool;
+
+/* BERT and its kin (core/models/encoder.c).  The result is logits, B x classes, or without classes the rows, B x T x
+ * width.  Parameters are word.weight, type.weight, position.weight, norm, layers.0..., pooler and classifier.  BERT-base
+ * has 109,482,240 of them with the pooler, without a classifier. */
 typedef struct ls_encoder_args {
     ls_graph       *g;
-    ls_tensor      *x;      /* tokens: B x T of int32 */
-    int64_t         vocab;  /* 0: 30,522 */
-    ls_tensor      *length; /* B of int32: tokens of each sample; those behind are not read */
-    ls_tensor      *type;   /* B x T of int32: 0, or 1 for the second text of a pair; distilbert: NULL */
-    ls_tensor      *start;  /* roberta: B of int32, 2 */
+    ls_tensor      *x;       /* tokens: B x T of int32 */
+    int64_t         classes; /* outputs of the head; 0: no head */
+    ls_tensor      *length;  /* B of int32: tokens of each sample; those behind are not read */
+    ls_tensor      *type;    /* B x T of int32: 0, or 1 for the second text of a pair; distilbert: NULL */
+    int64_t         vocab;   /* 0: 30,522 */
     ls_encoder_kind kind;
+    ls_pool         pool;    /* input of the head */
     int             layers;     /* 0: 4 */
     int             heads;      /* 0: 4 */
     int64_t         width;      /* a multiple of heads; 0: 256 */
@@ -223,7 +232,7 @@ typedef struct ls_encoder_args {
     int64_t         types;      /* of texts; 0: 2, and 1 for roberta */
     float           eps;        /* of the norms; 0: 1e-12 */
     ls_activation   activation; /* recipes: gelu unless given */
-    float           dropout;    /* probability, of embeddings, attention weights and branches */
+    float           dropout;    /* probability, of embeddings, attention weights, branches and the head's input */
 } ls_encoder_args;
 #define ls_encoder(...) ls__encoder((ls_encoder_args){__VA_ARGS__})
 ls_tensor *ls__encoder(ls_encoder_args args);

@@ -287,6 +287,7 @@ typedef struct ls_positional_encoding_layer {
     bool        scaled;  /* sinusoidal: x sqrt(C) + encoding, as published */
     ls_init     init;
     ls_tensor  *start; /* position of each sample's first row, B of int32; NULL: 0 */
+    int64_t     first; /* added to all positions; RoBERTa: 2 */
 } ls_positional_encoding_layer;
 #define ls_positional_encoding(...) ls__positional_encoding((ls_positional_encoding_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer layer, ls_where where);

@@ -167,11 +167,11 @@ const char *const ls__encodings[] = LS_ENUM_TEXTS(LS_ENCODING_LIST);
 
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer l, ls_where where)
 {
-    ls_add_position_args add = {.x = l.x, .start = l.start};
+    ls_add_position_args add = {.x = l.x, .start = l.start, .first = l.first};
     if (!l.g || !l.x) return NULL;
     if (l.kind != LS_ENCODING_LEARNED && l.kind != LS_ENCODING_SINUSOIDAL) return l.x;
     if (l.kind == LS_ENCODING_LEARNED) {
-        const int64_t context = l.context ? l.context : l.x->dim[0];
+        const int64_t context = l.context ? l.context : l.x->dim[0] + l.first;
         add.w                 = ls__param(l.g, ls_arena_printf(l.g->arena, "%s.weight", l.name), l.init, where,
                                           LS_DIMS(context, ls__cols(l.x)));
         if (!add.w) return NULL;

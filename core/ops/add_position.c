@@ -3,15 +3,15 @@
  * Absolute positional encoding, added to a sequence.
  *      x: B x T x C   w: N x C or none   start: B of int32 or none   ->  y: B x T x C
  *
- * Forward     y[t] = x[t] + w[start + t]                       learned positions (Gehring 2017)
- *             y[t] = x[t] + p(start + t)                       without w: sinusoids (Vaswani 2017),
+ * Forward     y[t] = x[t] + w[first + start + t]               learned positions (Gehring 2017)
+ *             y[t] = x[t] + p(first + start + t)               without w: sinusoids (Vaswani 2017),
  *                    p(n)[2 i]     = sin(n / 10000^(2 i / C))
  *                    p(n)[2 i + 1] = cos(n / 10000^(2 i / C))
  * Backward    dx = dy
- *             dw[n] = sum of dy[t] over the samples and the t with start + t = n
+ *             dw[n] = sum of dy[t] over the samples and the t with first + start + t = n
  *             one sequential sum per shard, then the binary tree over shards
  *
- * `start` is the position of the first row of a sample; 0 if absent.  A position outside of 0..N-1 gives a row of NaN
+ * `first` is an attribute: RoBERTa's positions begin at 2.  `start` belongs to a sample; 0 if absent.  A position outside of 0..N-1 gives a row of NaN
  * and no gradient, as in embedding.
  */
 #include "core/cpu/vector/sincos.h"
@@ -21,9 +21,12 @@
 
 enum { TILE = 256 }; /* columns of a tile; even, so that pairs of sine and cosine are not split */
 
+static int64_t first_of(const ls_node *n) { return ((const ls_add_position_args *)n->args)->first; }
+
 static ls_status infer(ls_node *n)
 {
     const ls_tensor *x = n->in[0], *w = n->in[1];
+    LS_NODE_CHECK(n, first_of(n) >= 0, "first is %lld, expected at least 0", (long long)first_of(n));
     LS_TRY(ls__expect_samples(n, 0));
     LS_NODE_CHECK(n, x->rank == 2, "input '%s' is %s, expected B x T x C", x->name, ls__shape(x));
     LS_TRY(ls__expect_start(n, 2));
@@ -31,7 +34,7 @@ static ls_status infer(ls_node *n)
         LS_TRY(ls__expect_param(n, 1, 2));
         LS_NODE_CHECK(n, w->dim[1] == x->dim[1], "input '%s' is %s and the table '%s' is %s: the last dims differ",
                       x->name, ls__shape(x), w->name, ls__shape(w));
-        LS_NODE_CHECK(n, n->in[2] || x->dim[0] <= w->dim[0],
+        LS_NODE_CHECK(n, n->in[2] || x->dim[0] + first_of(n) <= w->dim[0],
                       "input '%s' is %s, and the table '%s' has only %lld positions" LS_HINT
                       "use a longer table or shorter sequences",
                       x->name, ls__shape(x), w->name, (long long)w->dim[0]);
@@ -42,7 +45,7 @@ static ls_status infer(ls_node *n)
 
 static int64_t position_of(const ls_call *c, int64_t sample, int64_t t)
 {
-    return c->x[2] ? ((const int32_t *)c->x[2])[sample] + t : t;
+    return first_of(c->node) + (c->x[2] ? ((const int32_t *)c->x[2])[sample] + t : t);
 }
 
 /* Returns columns [first, first + n) of the encoding of a position: a row of the table, or `buffer`, which has space
@@ -93,8 +96,11 @@ static void forward(const ls_call *c)
     for (int64_t k = 0; k < x->dim[0] * tiles; k++) forward_tile(c, k / tiles, k % tiles * TILE);
 }
 
-/* Workspace.  Forward: the angle steps of sinusoids.  Backward: column sums of each shard; with `start`, the workspace
- * of ls__scatter_rows and the positions. */
+/* Whether row t of the table belongs to another position than t. */
+static bool is_shifted(const ls_node *n) { return n->in[2] || first_of(n); }
+
+/* Workspace.  Forward: the angle steps of sinusoids.  Backward: column sums of each shard; where rows are shifted, the
+ * workspace of ls__scatter_rows and the positions. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     const ls_tensor *x = n->in[0], *w = n->in[1];
@@ -102,11 +108,11 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     (void)threads;
     if (!backward) return w ? 0 : (size_t)(x->dim[1] + 1) / 2 * sizeof(uint64_t);
     if (!w) return 0;
-    if (!n->in[2]) return ls__column_sums_scratch(ls__numel(x), shards) * sizeof(float);
+    if (!is_shifted(n)) return ls__column_sums_scratch(ls__numel(x), shards) * sizeof(float);
     return ls__scatter_scratch(w->dim[0], count) + (size_t)count * sizeof(int32_t);
 }
 
-/* Computes the gradient of the table when all samples start at position 0; rows T and up get zero. */
+/* Computes the gradient of the table when row t belongs to position t; rows T and up get zero. */
 static void backward_table(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
@@ -116,7 +122,7 @@ static void backward_table(const ls_call *c)
             memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
 }
 
-/* Computes the gradient of the table when samples have different starts. */
+/* Computes the gradient of the table when rows are shifted. */
 static void backward_table_at(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
@@ -135,7 +141,7 @@ static void backward_table_at(const ls_call *c)
 
 static void backward(const ls_call *c)
 {
-    if (c->dx[1] && c->x[2])
+    if (c->dx[1] && is_shifted(c->node))
         backward_table_at(c);
     else if (c->dx[1])
         backward_table(c);

@@ -40,6 +40,7 @@
     X(permute)                                                                                                         \
     X(sum)                                                                                                             \
     X(mean)                                                                                                            \
+    X(sequence_mean)                                                                                                   \
     X(softmax)                                                                                                         \
     X(log_softmax)                                                                                                     \
     X(attention)                                                                                                       \

@@ -34,12 +34,13 @@ typedef struct ls_embedding_args {
 } ls_embedding_args;
 #define ls_embedding_op(...) LS_APPLY(embedding, ls_embedding_args, __VA_ARGS__)
 
-/* y[t] = x[t] + w[start + t]                                       x: B x T x C   w: N x C or NULL
+/* y[t] = x[t] + w[first + start + t]                               x: B x T x C   w: N x C or NULL
  *                                                                  start: B of int32, or NULL: 0   y: B x T x C
  * w NULL: sinusoids (Vaswani 2017).  Position n then adds sin(n / 10000^(2 i / C)) to column 2 i and the cosine to
  * column 2 i + 1.  A position outside of 0..N-1 gives NaN. */
 typedef struct ls_add_position_args {
     ls_tensor *x, *w, *start;
+    int64_t    first; /* position of the first row, at least 0 */
 } ls_add_position_args;
 #define ls_add_position(...) LS_APPLY(add_position, ls_add_position_args, __VA_ARGS__)
 
@@ -315,6 +316,12 @@ typedef struct ls_reduce_args {
 } ls_reduce_args;
 #define ls_sum(...) LS_APPLY(sum, ls_reduce_args, __VA_ARGS__)
 #define ls_mean(...) LS_APPLY(mean, ls_reduce_args, __VA_ARGS__)
+
+/* y = 1/n sum over t < n of x[t], n being the sample's length; 0 where it is 0     x: B x T x C   lengths: B of int32 */
+typedef struct ls_sequence_mean_args {
+    ls_tensor *x, *lengths;
+} ls_sequence_mean_args;
+#define ls_sequence_mean(...) LS_APPLY(sequence_mean, ls_sequence_mean_args, __VA_ARGS__)
 
 /* y_i = exp(x_i) / sum_j exp(x_j), over the last dim; log_softmax: its logarithm */
 #define ls_softmax(...) LS_APPLY(softmax, ls_unary_args, __VA_ARGS__)

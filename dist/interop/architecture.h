@@ -56,6 +56,7 @@ typedef struct ls_name_row {
     const char *param, *stored[LS_PARTS];
     const char *whole; /* name of the parameter as one tensor in another library; NULL: none */
     int         ones;  /* dims of 1 that the tensors have before the others */
+    bool        head;  /* of a head that files may lack: it then keeps its initial values */
 } ls_name_row;
 
 /* ---- an architecture --------------------------------------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Encoders of texts of Hugging Face's transformers that core/models/encoder.c computes: BERT (MiniLM), RoBERTa and
- * DistilBERT.  Heads of a file are not loaded.
+ * DistilBERT, with or without the head for classes of texts.  Other heads of a file are not loaded.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/nn/layer_table.h"
@@ -15,7 +16,7 @@ typedef ls_encoder_args args;
 /* Keys of encoders that change nothing that is computed here. */
 static const char *const harmless[] = {
     "gradient_checkpointing", "classifier_dropout",  "qa_dropout",      "seq_classif_dropout",
-    "tie_weights_",           "tie_word_embeddings", "finetuning_task", NULL};
+    "tie_weights_",           "tie_word_embeddings", "finetuning_task", "num_labels", NULL};
 
 /* Keys that other models set to true. */
 static const char *const always_false[] = {"is_decoder", "add_cross_attention", "sinusoidal_pos_embds",
@@ -59,59 +60,98 @@ static ls_status read(const char *path, const json_t *config, void *out)
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-#define BERT "encoder.layer.*."
-static const ls_name_row bert_names[] = {
-    {"word.weight", {"embeddings.word_embeddings.weight"}},
-    {"type.weight", {"embeddings.token_type_embeddings.weight"}},
-    {"position.weight", {"embeddings.position_embeddings.weight"}},
-    {"norm.weight", {"embeddings.LayerNorm.weight"}},
-    {"norm.bias", {"embeddings.LayerNorm.bias"}},
-    {"layers.*.self_attn.in_proj_weight",
-     {BERT "attention.self.query.weight", BERT "attention.self.key.weight", BERT "attention.self.value.weight"}},
-    {"layers.*.self_attn.in_proj_bias",
-     {BERT "attention.self.query.bias", BERT "attention.self.key.bias", BERT "attention.self.value.bias"}},
-    {"layers.*.self_attn.out_proj.weight", {BERT "attention.output.dense.weight"}},
-    {"layers.*.self_attn.out_proj.bias", {BERT "attention.output.dense.bias"}},
-    {"layers.*.norm1.weight", {BERT "attention.output.LayerNorm.weight"}},
-    {"layers.*.norm1.bias", {BERT "attention.output.LayerNorm.bias"}},
-    {"layers.*.linear1.weight", {BERT "intermediate.dense.weight"}},
-    {"layers.*.linear1.bias", {BERT "intermediate.dense.bias"}},
-    {"layers.*.linear2.weight", {BERT "output.dense.weight"}},
-    {"layers.*.linear2.bias", {BERT "output.dense.bias"}},
-    {"layers.*.norm2.weight", {BERT "output.LayerNorm.weight"}},
-    {"layers.*.norm2.bias", {BERT "output.LayerNorm.bias"}},
-    {NULL, {NULL}}};
+/* The names below the prefix P.  Models with a head have one, bare encoders have none. */
+#define BERT(P) P "encoder.layer.*."
+#define BERT_NAMES(P)                                                                                                  \
+    {"word.weight", {P "embeddings.word_embeddings.weight"}},                                                          \
+        {"type.weight", {P "embeddings.token_type_embeddings.weight"}},                                                \
+        {"position.weight", {P "embeddings.position_embeddings.weight"}},                                              \
+        {"norm.weight", {P "embeddings.LayerNorm.weight"}}, {"norm.bias", {P "embeddings.LayerNorm.bias"}},            \
+        {"layers.*.self_attn.in_proj_weight",                                                                          \
+         {BERT(P) "attention.self.query.weight", BERT(P) "attention.self.key.weight",                                  \
+          BERT(P) "attention.self.value.weight"}},                                                                     \
+        {"layers.*.self_attn.in_proj_bias",                                                                            \
+         {BERT(P) "attention.self.query.bias", BERT(P) "attention.self.key.bias", BERT(P) "attention.self.value.bias"}}, \
+        {"layers.*.self_attn.out_proj.weight", {BERT(P) "attention.output.dense.weight"}},                             \
+        {"layers.*.self_attn.out_proj.bias", {BERT(P) "attention.output.dense.bias"}},                                 \
+        {"layers.*.norm1.weight", {BERT(P) "attention.output.LayerNorm.weight"}},                                      \
+        {"layers.*.norm1.bias", {BERT(P) "attention.output.LayerNorm.bias"}},                                          \
+        {"layers.*.linear1.weight", {BERT(P) "intermediate.dense.weight"}},                                            \
+        {"layers.*.linear1.bias", {BERT(P) "intermediate.dense.bias"}},                                                \
+        {"layers.*.linear2.weight", {BERT(P) "output.dense.weight"}},                                                  \
+        {"layers.*.linear2.bias", {BERT(P) "output.dense.bias"}},                                                      \
+        {"layers.*.norm2.weight", {BERT(P) "output.LayerNorm.weight"}},                                                \
+    {                                                                                                                  \
+        "layers.*.norm2.bias",                                                                                         \
+        {                                                                                                              \
+            BERT(P) "output.LayerNorm.bias"                                                                            \
+        }                                                                                                              \
+    }
+#define DISTIL(P) P "transformer.layer.*."
+#define DISTIL_NAMES(P)                                                                                                \
+    {"word.weight", {P "embeddings.word_embeddings.weight"}},                                                          \
+        {"position.weight", {P "embeddings.position_embeddings.weight"}},                                              \
+        {"norm.weight", {P "embeddings.LayerNorm.weight"}}, {"norm.bias", {P "embeddings.LayerNorm.bias"}},            \
+        {"layers.*.self_attn.in_proj_weight",                                                                          \
+         {DISTIL(P) "attention.q_lin.weight", DISTIL(P) "attention.k_lin.weight", DISTIL(P) "attention.v_lin.weight"}},  \
+        {"layers.*.self_attn.in_proj_bias",                                                                            \
+         {DISTIL(P) "attention.q_lin.bias", DISTIL(P) "attention.k_lin.bias", DISTIL(P) "attention.v_lin.bias"}},      \
+        {"layers.*.self_attn.out_proj.weight", {DISTIL(P) "attention.out_lin.weight"}},                                \
+        {"layers.*.self_attn.out_proj.bias", {DISTIL(P) "attention.out_lin.bias"}},                                    \
+        {"layers.*.norm1.weight", {DISTIL(P) "sa_layer_norm.weight"}},                                                 \
+        {"layers.*.norm1.bias", {DISTIL(P) "sa_layer_norm.bias"}},                                                     \
+        {"layers.*.linear1.weight", {DISTIL(P) "ffn.lin1.weight"}},                                                    \
+        {"layers.*.linear1.bias", {DISTIL(P) "ffn.lin1.bias"}},                                                        \
+        {"layers.*.linear2.weight", {DISTIL(P) "ffn.lin2.weight"}},                                                    \
+        {"layers.*.linear2.bias", {DISTIL(P) "ffn.lin2.bias"}},                                                        \
+        {"layers.*.norm2.weight", {DISTIL(P) "output_layer_norm.weight"}},                                             \
+    {                                                                                                                  \
+        "layers.*.norm2.bias",                                                                                         \
+        {                                                                                                              \
+            DISTIL(P) "output_layer_norm.bias"                                                                         \
+        }                                                                                                              \
+    }
+#define HEAD(param, name) {param ".weight", {name ".weight"}, .head = true}, {param ".bias", {name ".bias"}, .head = true}
 
-#define DISTIL "transformer.layer.*."
-static const ls_name_row distilbert_names[] = {
-    {"word.weight", {"embeddings.word_embeddings.weight"}},
-    {"position.weight", {"embeddings.position_embeddings.weight"}},
-    {"norm.weight", {"embeddings.LayerNorm.weight"}},
-    {"norm.bias", {"embeddings.LayerNorm.bias"}},
-    {"layers.*.self_attn.in_proj_weight",
-     {DISTIL "attention.q_lin.weight", DISTIL "attention.k_lin.weight", DISTIL "attention.v_lin.weight"}},
-    {"layers.*.self_attn.in_proj_bias",
-     {DISTIL "attention.q_lin.bias", DISTIL "attention.k_lin.bias", DISTIL "attention.v_lin.bias"}},
-    {"layers.*.self_attn.out_proj.weight", {DISTIL "attention.out_lin.weight"}},
-    {"layers.*.self_attn.out_proj.bias", {DISTIL "attention.out_lin.bias"}},
-    {"layers.*.norm1.weight", {DISTIL "sa_layer_norm.weight"}},
-    {"layers.*.norm1.bias", {DISTIL "sa_layer_norm.bias"}},
-    {"layers.*.linear1.weight", {DISTIL "ffn.lin1.weight"}},
-    {"layers.*.linear1.bias", {DISTIL "ffn.lin1.bias"}},
-    {"layers.*.linear2.weight", {DISTIL "ffn.lin2.weight"}},
-    {"layers.*.linear2.bias", {DISTIL "ffn.lin2.bias"}},
-    {"layers.*.norm2.weight", {DISTIL "output_layer_norm.weight"}},
-    {"layers.*.norm2.bias", {DISTIL "output_layer_norm.bias"}},
-    {NULL, {NULL}}};
+/* The names of a kind: of the encoder alone, and with the head of *ForSequenceClassification. */
+static const ls_name_row encoder_names[][2][24] = {
+    [LS_BERT]       = {{BERT_NAMES("")}, {BERT_NAMES("bert."), HEAD("pooler", "bert.pooler.dense"), HEAD("classifier", "classifier")}},
+    [LS_ROBERTA]    = {{BERT_NAMES("")}, {BERT_NAMES("roberta."), HEAD("pooler", "classifier.dense"), HEAD("classifier", "classifier.out_proj")}},
+    [LS_DISTILBERT] = {{DISTIL_NAMES("")}, {DISTIL_NAMES("distilbert."), HEAD("pooler", "pre_classifier"), HEAD("classifier", "classifier")}}};
 
 static const ls_name_row *names_of(const void *model)
 {
-    return ((const args *)model)->kind == LS_DISTILBERT ? distilbert_names : bert_names;
+    const args *a = model;
+    return encoder_names[a->kind][a->classes > 0];
 }
 
 static void qkv_rows(const void *model, int64_t rows[LS_PARTS])
 {
     rows[0] = rows[1] = rows[2] = ((const args *)model)->width;
+}
+
+/* ---- config.json of a model -------------------------------------------------------------------------------------- */
+
+static json_t *write(const void *model)
+{
+    static const char *const type[] = {[LS_BERT] = "bert", [LS_ROBERTA] = "roberta", [LS_DISTILBERT] = "distilbert"},
+                            *const name[] = {[LS_BERT] = "Bert", [LS_ROBERTA] = "Roberta", [LS_DISTILBERT] = "DistilBert"};
+    const args *a      = model;
+    const bool  distil = a->kind == LS_DISTILBERT;
+    const keys *key    = distil ? &distilbert_keys : &bert_keys;
+    char        class_name[64];
+    if (a->classes && a->pool != LS_POOLER) return NULL; /* no class of transformers has such a head */
+    snprintf(class_name, sizeof class_name, "%s%s", name[a->kind], a->classes ? "ForSequenceClassification" : "Model");
+    json_t *config = json_pack("{s:s, s:[s], s:I, s:I, s:i, s:i, s:I, s:I, s:s, s:f, s:f}", "model_type", type[a->kind],
+                               "architectures", class_name, "vocab_size", (json_int_t)a->vocab, key->width,
+                               (json_int_t)a->width, key->layers, a->layers, key->heads, a->heads, key->hidden,
+                               (json_int_t)a->hidden, "max_position_embeddings", (json_int_t)a->context,
+                               key->activation, ls__activation_name(a->activation), key->dropout, (double)a->dropout,
+                               key->attention_dropout, (double)a->dropout);
+    if (!distil) json_object_set_new(config, "type_vocab_size", json_integer(a->types));
+    if (!distil) json_object_set_new(config, "layer_norm_eps", json_real((double)a->eps));
+    if (a->classes) json_object_set_new(config, "num_labels", json_integer(a->classes));
+    return config;
 }
 
 #define WORDS "embeddings.word_embeddings.weight"
@@ -151,6 +191,7 @@ const ls_architecture ls__arch_encoder = {
                                               {"vocab_projector.bias", "distilbert." WORDS},
                                               {NULL, NULL}},
     .read        = read,
+    .write       = write,
     .names       = names_of,
     .qkv_rows    = qkv_rows,
 };

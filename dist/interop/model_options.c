@@ -20,7 +20,7 @@ static const ls_model_entry *entry_of(const char *model)
 
 static bool counts(const ls_field *f)
 {
-    static const char *const not_in_files[] = {"classes", "dropout", "textbook"};
+    static const char *const not_in_files[] = {"classes", "dropout", "textbook", "pool"};
     for (size_t i = 0; i < sizeof not_in_files / sizeof *not_in_files; i++)
         if (strcmp(f->name, not_in_files[i]) == 0) return false;
     return true;
@@ -98,8 +98,9 @@ ls_status ls__model_options_compare(const char *path, const char *model, const v
 {
     char   differences[2048] = "", options[1024], found[64], expected[64];
     size_t used              = 0;
-    for (const ls_field *f = entry_of(model)->fields; f && f->name; f++)
-        if ((counts(f) || !strcmp(f->name, "classes")) && !is_equal(f, file, args) && used < sizeof differences)
+    const ls_model_entry *m = entry_of(model); /* the classes of a model of samples are those of the data */
+    for (const ls_field *f = m->fields; f && f->name; f++)
+        if ((counts(f) || (m->kind == LS_LANGUAGE_MODEL && !strcmp(f->name, "classes"))) && !is_equal(f, file, args) && used < sizeof differences)
             used += (size_t)snprintf(differences + used, sizeof differences - used, "%s%s is %s, the model's is %s",
                                      used ? "; " : "", f->name, print_value(f, file, found),
                                      print_value(f, args, expected));

@@ -144,6 +144,10 @@ static void match_parts(loading *l, int slot, mismatches *m)
     l->verdict[slot]   = LS_TENSOR_LOADED;
     for (int k = 0; k < f->count; k++) {
         const ls_stored *e = f->stored[k];
+        if (!e && l->options.head[0] && ls__param_of_head(l->params->graph, t)) {
+            l->verdict[slot] = LS_TENSOR_INITIAL;
+            return;
+        }
         if (!e) {
             add_name(&m->missing, "%.80s", f->part[k].name);
             continue;

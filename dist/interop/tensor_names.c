@@ -52,6 +52,13 @@ bool ls__param_whole(const ls_graph *g, const ls_tensor *param, ls_part *part)
     return true;
 }
 
+bool ls__param_of_head(const ls_graph *g, const ls_tensor *param)
+{
+    char               number[16];
+    const ls_name_row *row = row_of(g, param, number);
+    return row && row->head;
+}
+
 int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS])
 {
     const ls_architecture *a   = ls__architecture_of(g);
@@ -88,6 +95,8 @@ static ls_stored *find_wrapped(const ls_tensor_set *set, const char *param)
     for (const char *const *w = wrappers; *w && !e; w++)
         if (snprintf(longer, sizeof longer, "%s%s", *w, param) < (int)sizeof longer)
             e = ls__tensor_set_find(set, longer);
+    for (const char *const *w = wrappers; *w && !e; w++)
+        if (strncmp(param, *w, strlen(*w)) == 0) e = ls__tensor_set_find(set, param + strlen(*w));
     return e;
 }
 

@@ -22,6 +22,9 @@ typedef struct ls_part {
 /* Sets *part to the one tensor that holds a parameter in another library; false: there is none. */
 bool ls__param_whole(const ls_graph *g, const ls_tensor *param, ls_part *part);
 
+/* Returns whether a parameter is of a head that files of its architecture may lack. */
+bool ls__param_of_head(const ls_graph *g, const ls_tensor *param);
+
 /* Sets the tensors in which files hold a parameter of the graph, by the names of its architecture; returns how many. */
 int ls__param_parts(const ls_graph *g, const ls_tensor *param, ls_part part[LS_PARTS]);
 

@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/base/enum_text.h"
 #include "launch/commands/command_run.h"
 #include "launch/commands/input_lines.h"
 #include "launch/embed/embed.h"
 
-static const char *const pools[] = LS_ENUM_TEXTS(LS_POOL_LIST);
+static const char *const pools[] = {"mean", "cls", NULL};
 
 typedef struct output {
     const char           *path; /* NULL: not written */
@@ -76,7 +75,7 @@ static ls_status embed(ls_run *run, const ls_args *args, ls_input_lines *lines, 
     options.lines      = lines->count;
     options.batch      = batch;
     options.max_tokens = most;
-    options.pool       = (ls_pool)pool;
+    options.cls        = pool == 1;
     options.unscaled   = ls_args_option(args, "unscaled") != NULL;
     const double began = ls__clock_s();
     LS_TRY(ls_run_embed(run, &options));

@@ -36,7 +36,7 @@ typedef struct work {
     text                   *text;
     float                  *vector;    /* rank 0: of all texts */
     float                  *own, *all; /* of a batch; of the batches of all ranks */
-    int32_t                *token, *type, *length, *start;
+    int32_t                *token, *type, *length;
 } work;
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
@@ -50,16 +50,15 @@ static ls_status build(work *e)
     LS_CHECK(a == &ls__arch_encoder, LS_ERR_USAGE, "%s: expected an encoder of texts (bert, roberta, distilbert)",
              path);
     LS_TRY(ls__hf_config_args(path, a, &e->args));
-    const bool roberta = e->args.kind == LS_ROBERTA;
-    e->most            = e->args.context - (roberta ? 2 : 0);
+    e->most = e->args.context - (e->args.kind == LS_ROBERTA ? 2 : 0);
     if (e->options->max_tokens) e->most = ls__min(e->most, e->options->max_tokens);
     e->graph        = ls_graph_new();
     e->args.dropout = 0;
+    e->args.classes = 0;
     e->args.g       = e->graph;
     e->args.x       = ls_input(e->graph, "tokens", LS_I32, e->most);
     e->args.length  = ls_input(e->graph, "length", LS_I32);
     if (e->args.types) e->args.type = ls_input(e->graph, "type", LS_I32, e->most);
-    if (roberta) e->args.start = ls_input(e->graph, "start", LS_I32);
     hidden = ls__encoder(e->args);
     LS_TRY(ls_graph_status(e->graph));
     LS_TRY(ls_pretrained_check_size(e->options->folder, e->graph));
@@ -108,7 +107,7 @@ static ls_status encode(work *e)
 /* Computes the vector of a text from its rows. */
 static void pool(const work *e, int64_t count, const float *rows, float *vector)
 {
-    const int64_t width = e->args.width, used = e->options->pool == LS_POOL_CLS ? ls__min(count, 1) : count;
+    const int64_t width = e->args.width, used = e->options->cls ? ls__min(count, 1) : count;
     double        squares = 0;
     for (int64_t c = 0; c < width; c++) {
         double sum = 0;
@@ -134,7 +133,6 @@ static ls_status compute(work *e, int64_t first, int64_t n)
         memcpy(e->token + i * width, t->id, sizeof(int32_t) * (size_t)t->count);
         memcpy(e->type + i * width, t->type, sizeof(int32_t) * (size_t)t->count);
         e->length[i] = (int32_t)t->count;
-        e->start[i]  = 2;
     }
     const struct {
         const char *name;
@@ -143,8 +141,7 @@ static ls_status compute(work *e, int64_t first, int64_t n)
         bool        given;
     } inputs[] = {{"tokens", e->token, width, true},
                   {"length", e->length, 0, true},
-                  {"type", e->type, width, e->args.types > 0},
-                  {"start", e->start, 0, e->args.start != NULL}};
+                  {"type", e->type, width, e->args.types > 0}};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
         if (!inputs[i].given) continue;
         b.name[b.inputs]   = inputs[i].name;
@@ -181,7 +178,6 @@ static ls_status allocate(work *e)
     e->token           = ls_arena_alloc(memory, tokens);
     e->type            = ls_arena_alloc(memory, tokens);
     e->length          = ls_arena_alloc(memory, rows * sizeof(int32_t));
-    e->start           = ls_arena_alloc(memory, rows * sizeof(int32_t));
     e->own             = ls_arena_alloc(memory, rows * width * sizeof(float));
     e->all             = ls_arena_alloc(memory, rows * width * (size_t)e->run->ranks * sizeof(float));
     if (!e->run->is_root) return LS_OK;

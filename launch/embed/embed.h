@@ -5,17 +5,13 @@
 
 #include "launch/run/run_setup.h"
 
-/* How the rows of a text become one vector. */
-#define LS_POOL_LIST(X) X(LS_POOL_MEAN, "mean") X(LS_POOL_CLS, "cls")
-typedef enum ls_pool { LS_ENUMERATORS(LS_POOL_LIST) } ls_pool;
-
 typedef struct ls_embed_options {
     const char        *folder;
     const char *const *line;
     int64_t            lines;
     int64_t            batch;      /* texts at a time; 0: 32 */
     int64_t            max_tokens; /* longer texts are cut; 0: as many as the model has positions */
-    ls_pool            pool;
+    bool               cls;      /* the vector is that of the first token; otherwise the mean over the tokens */
     bool               unscaled; /* vectors keep their length; otherwise it becomes 1 */
     /* Called on rank 0 for each text, in the order of the texts, with its vector of `width` values. */
     ls_status (*each)(int64_t line, const float *vector, int64_t width, void *context);

@@ -51,7 +51,7 @@ ls_status ls_adopt_model(ls_recipe *r, bool prints)
     set[1] = ls_arena_printf(r->arena, "model.options={%s}", p.options);
     set[2] = ls_arena_printf(r->arena, "model.classes=%lld", (long long)p.classes);
     if (prints) fprintf(stderr, "model.pretrained: the model is %s {%s}\n", p.model, p.options);
-    return ls_recipe_set(r, p.images ? 2 : 3, (char *const *)set); /* a vocabulary may exceed that of the tokenizer */
+    return ls_recipe_set(r, p.images || !p.classes ? 2 : 3, (char *const *)set); /* a vocabulary may exceed the tokenizer's */
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------------- */

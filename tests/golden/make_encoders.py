@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoders of Hugging Face's transformers, BERT, RoBERTa, DistilBERT, ViT and DeiT, and ViT of timm: folders with random weights, and values.
 
-Writes tests/golden/encoders/NAME (config.json and model.safetensors) and values/encoders.txt: rows of texts of different lengths; logits of images and
-twenty losses of AdamW.
+Writes tests/golden/encoders/NAME (config.json and model.safetensors) and values/encoders.txt: rows of texts of different lengths; logits and twenty losses
+of AdamW, of images and of texts with the head of *ForSequenceClassification, whose values are those of tests/golden/formula.py.
 """
 import json
 import pathlib
@@ -52,8 +52,25 @@ def save(net, name):
     safetensors.torch.save_file(net.state_dict(), folder / "model.safetensors", {"format": "pt"})
 
 
-def rows(net, name):
-    net = net.bert if name == "bert" else net
+CLASSIFIERS = {"bert": transformers.BertForSequenceClassification, "roberta": transformers.RobertaForSequenceClassification,
+               "distilbert": transformers.DistilBertForSequenceClassification}
+
+
+def classifier(name):
+    """The folder's encoder below a head with the values of the formula, without dropout."""
+    off = dict(dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0) if name == "distilbert" else dict(
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    net = CLASSIFIERS[name].from_pretrained(HERE / "encoders" / name, num_labels=CLASSES, **off).eval()
+    heads = {"bert": (net.bert.pooler.dense if name == "bert" else None, net.classifier), "distilbert": (getattr(net, "pre_classifier", None), net.classifier),
+             "roberta": (getattr(net.classifier, "dense", None), getattr(net.classifier, "out_proj", None))}[name]
+    with torch.no_grad():
+        for layer, key in zip(heads, ("pooler", "classifier")):
+            layer.weight.copy_(torch.from_numpy(formula.fill(key + ".weight", tuple(layer.weight.shape))))
+            layer.bias.copy_(torch.from_numpy(formula.fill(key + ".bias", tuple(layer.bias.shape))))
+    return net
+
+
+def batch(name):
     tokens = torch.from_numpy(formula.labels("tokens", SAMPLES * T, VOCAB)).reshape(SAMPLES, T)
     lengths = torch.from_numpy(formula.labels("lengths", SAMPLES, T)) + 1
     mask = (torch.arange(T)[None] < lengths[:, None]).long()
@@ -61,14 +78,19 @@ def rows(net, name):
         tokens[tokens == 1] = 2
         tokens[mask == 0] = 1
     types = {} if name == "distilbert" else dict(token_type_ids=torch.from_numpy(formula.labels("types", SAMPLES * T, 2)).reshape(SAMPLES, T) * (name == "bert"))
+    return dict(input_ids=tokens, attention_mask=mask, **types)
+
+
+def rows(net, name):
+    net, x = net.bert if name == "bert" else net, batch(name)
     with torch.no_grad():
-        return net(input_ids=tokens, attention_mask=mask, **types).last_hidden_state * mask[..., None]
+        return net(**x).last_hidden_state * x["attention_mask"][..., None]
 
 
-def losses(net, logits, x, y):
-    optim, values = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.01, foreach=False), []
+def losses(net, logits, x, y, rate=0.01):
+    optim, values = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01, foreach=False), []
     for _ in range(20):
-        loss = torch.nn.functional.cross_entropy(logits(net(x)), y)
+        loss = torch.nn.functional.cross_entropy(logits(net(**x) if isinstance(x, dict) else net(x)), y)
         optim.zero_grad()
         loss.backward()
         optim.step()
@@ -85,6 +107,8 @@ def make(out):
         if name in ("bert", "roberta", "distilbert"):
             out.case(name)
             out.array("rows", rows(net, name))
+            head, texts = classifier(name), batch(name)
+            out.array("losses", losses(head, lambda y: y.logits, texts, y, rate=0.003))
             continue
         logits = (lambda y: y) if name == "timm" else (lambda y: y.logits)
         out.case(name, parameters=sum(p.numel() for p in net.parameters() if not p.shape or "mask_token" not in name))

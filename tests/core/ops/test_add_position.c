@@ -13,7 +13,8 @@ static void reference(const check_ref *r)
 {
     int64_t times = r->node->in[0]->dim[0], cols = r->node->in[0]->dim[1];
     for (int64_t k = 0; k < check_numel(r, 0); k++) {
-        int64_t start = r->x[2] ? (int64_t)r->x[2][k / cols / times] : 0;
+        int64_t start = ((const ls_add_position_args *)r->args)->first +
+                        (r->x[2] ? (int64_t)r->x[2][k / cols / times] : 0);
         r->y[0][k]    = r->x[0][k] + encoding(r, start + k / cols % times, k % cols);
     }
 }
@@ -34,6 +35,9 @@ static void reference(const check_ref *r)
 CHECK_OP(add_position, reference, {.in = {{.dims = {1, 1}}, TABLE(1, 1), NONE}},
          {.in = {{.dims = {7, 33}}, TABLE(7, 33), NONE}}, {.in = {{.dims = {5, 10}}, TABLE(9, 10), NONE}},
          {.in = {{.dims = {3, 300}}, TABLE(40, 300), START(38)}}, {.in = {{.dims = {1, 6}}, TABLE(11, 6), START(11)}},
+         {.in = {{.dims = {5, 10}}, TABLE(9, 10), NONE}, .args = &(ls_add_position_args){.first = 2}},
+         {.in = {{.dims = {3, 33}}, TABLE(40, 33), START(30)}, .args = &(ls_add_position_args){.first = 7}},
+         {.in = {{.dims = {33, 7}}, NONE, NONE}, .args = &(ls_add_position_args){.first = 9}},
          {.in = {{.dims = {1, 1}}, NONE, NONE}}, {.in = {{.dims = {33, 7}}, NONE, NONE}},
          {.in = {{.dims = {300, 10}}, NONE, START(100000)}}, {.in = {{.dims = {2, 546}}, NONE, START(3)}})
 
