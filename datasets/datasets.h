@@ -38,6 +38,17 @@
  *     /line_starts int64  2 N + 1            position in /lines of each line, and the end of the last one
  *     attribute    checksum of the four arrays as they are stored (optional)
  *
+ * Files of labelled texts.  A sample is a text, or a pair of texts, with the tokens that the tokenizer puts around it:
+ *
+ *     attributes   lockstep_format = 1, split, vocabulary, tokenizer (its kind), tokenizer_hash (of the tokenizer.json
+ *                  beside the file), classes (0: the labels are numbers, for a regression)
+ *     /text_tokens uint32, of all samples                              these arrays are contiguous, little-endian
+ *     /text_starts int64  N + 1              position in /text_tokens of each sample, and the end of the last one
+ *     /text_second int32  N                  index of the sample's first token of type 1; without one, its length
+ *     /label       int32  N, classes; or float32 N
+ *     /class_names strings, of classes
+ *     attribute    checksum of the four arrays as they are stored (optional)
+ *
  * C++: the macros with named arguments (ls_loader_new, ls_tokenizer_train) need C.  In C++ fill in the options struct
  * and call ls__loader_new or ls__tokenizer_train.
  */
@@ -62,7 +73,13 @@ void      ls_dataset_free(ls_dataset *d);
 /* Maximum length of a window of text, in tokens. */
 enum { LS_MAX_CONTEXT = 1 << 24 };
 
-typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT, LS_DATA_ARRAYS, LS_DATA_PAIRS } ls_data_kind;
+typedef enum ls_data_kind {
+    LS_DATA_IMAGES,
+    LS_DATA_TEXT,
+    LS_DATA_ARRAYS,
+    LS_DATA_PAIRS,
+    LS_DATA_LABELLED
+} ls_data_kind;
 
 /* One array of a batch: rows x dim[0] x ... x dim[rank - 1] elements of `type`.  rank 0: one element a sample. */
 enum { LS_COLUMN_NAME = 64 };
@@ -124,7 +141,8 @@ typedef struct ls_dataset_info {
     const char *const *class_names; /* `classes` names, "0", "1", ... by default; text, regression: NULL */
 
     /* Columns of a batch: image and label; tokens and target; the named arrays; of pairs source, source_length,
-     * previous, target and target_length (datasets/pairs/pairs_batch.c). */
+     * previous, target and target_length (datasets/pairs/pairs_batch.c); of labelled texts tokens, type, length and
+     * label (datasets/labelled/labelled_batch.c). */
     int       columns;
     ls_column column[LS_MAX_INPUTS];
 
@@ -151,6 +169,10 @@ typedef struct ls_dataset_info {
     bool        joint;           /* both sides have one vocabulary                  */
     int32_t     source_end, end; /* ids of the end tokens                           */
     bool        made;            /* ls_dataset_made_pairs                           */
+
+    /* Labelled texts.  `context` is the width of the columns: the greatest length of a sample, rounded up to a multiple
+     * of 4; classes is 0 for a regression. */
+    int vocabulary;
 } ls_dataset_info;
 /* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
  * with. */
@@ -186,6 +208,16 @@ typedef struct ls_pair {
 /* Pairs: replaces *pair by pair i.  Thread-safe, with a *pair for each thread. */
 ls_status ls_dataset_pair(ls_dataset *d, int64_t i, ls_pair *pair);
 void      ls_pair_free(ls_pair *pair);
+
+/* Labelled texts: a sample as it is stored.  Starts as {0}. */
+typedef struct ls_labelled_text {
+    ls_tokens tokens; /* with those around the texts                        */
+    int64_t   second; /* first token of type 1; without one, their number   */
+    double    label;  /* a class, or the value of a regression              */
+} ls_labelled_text;
+/* Labelled texts: replaces *text by sample i.  Free text->tokens with ls_tokens_free.  Thread-safe, with a *text for
+ * each thread. */
+ls_status ls_dataset_text(ls_dataset *d, int64_t i, ls_labelled_text *text);
 
 /* Pairs that the program makes.  `path` is made:copy, made:reverse or made:sort (datasets/pairs/made_pairs.c).  Pair i
  * of a split (train, valid, test) is a function of the options and i.  No sequence is in two splits. */
@@ -448,6 +480,38 @@ typedef struct ls_pairs_import {
     int32_t found[2]; /* sizes of the vocabularies of source and target         */
 } ls_pairs_import;
 ls_status ls_import_pairs(ls_pairs_import *options);
+
+/* Imports labelled texts, for classification or regression of texts and of pairs of texts, from files with one sample
+ * per record: train, valid and test, and tokenizer.json beside them (datasets/labelled/import_labelled.c).  A file is
+ * CSV (.csv) or TSV (.tsv; quotes are ordinary characters) with a header line, or JSON with one object per line
+ * (.jsonl).  LS_ERR_DATA: FILE:LINE:COLUMN: ... */
+enum { LS_LABELLED_TRAIN, LS_LABELLED_VALID, LS_LABELLED_TEST, LS_LABELLED_SPLITS };
+enum { LS_LABELLED_LENGTH = 128 };
+typedef struct ls_labelled_import {
+    size_t      size;                     /* sizeof(ls_labelled_import)                                              */
+    const char *file[LS_LABELLED_SPLITS]; /* NULL: no such split                                                     */
+    const char *out;
+    const char *text, *second; /* columns of the text and of the second text of a pair; NULL: the column sentence or
+                                  text; sentence1 and sentence2, premise and hypothesis, question and sentence, ... */
+    const char *label;         /* column of the label; NULL: label                                                   */
+    bool        regression;    /* labels are numbers to predict; false: only if one of them is not a whole number    */
+    double      valid;         /* without a file for `valid`: random part of the samples of train that becomes it    */
+    const char *tokenizer;     /* a path, or "bpe", "words" or "chars" (trained on the texts of train), or "bytes"   */
+    int32_t     vocabulary;    /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY; words: limit, 0: none                 */
+    int64_t     min_count;     /* words: smallest count of a word with a token of its own; 0: 1                      */
+    bool        lowercase;     /* the tokenizer that is trained lower-cases texts                                    */
+    int64_t     max_length; /* longer samples are cut, tokens, those around the texts included; 0: LS_LABELLED_LENGTH */
+    void (*progress)(void *context, int64_t samples, int64_t of); /* (optional) */
+    void *context;
+    /* Results, by split. */
+    int64_t samples[LS_LABELLED_SPLITS], tokens[LS_LABELLED_SPLITS], longest[LS_LABELLED_SPLITS];
+    int64_t empty[LS_LABELLED_SPLITS];    /* samples left out because a text is empty or white space */
+    int64_t cut[LS_LABELLED_SPLITS];      /* samples cut to max_length                               */
+    int64_t replaced[LS_LABELLED_SPLITS]; /* invalid UTF-8 sequences, replaced by U+FFFD             */
+    int     classes;                      /* 0: a regression                                         */
+    int32_t found;                        /* size of the vocabulary                                  */
+} ls_labelled_import;
+ls_status ls_import_labelled(ls_labelled_import *options);
 
 /* Imports a CSV or TSV file with a header line: train.h5 and valid.h5 with the arrays /x (N x F, float64) and /y,
  * or with one array per column.  A target whose first row is text becomes class indices and /class_names; integers are

@@ -5,11 +5,12 @@
  *     x      = norm(x)
  *     x      = norm(x + attention(x)),  x = norm(x + perceptron(x))   once per layer
  *
- *     p      = tanh(pooler(x[0]))                                     pool: pooler; cls: x[0]; mean: mean over the tokens
- *     logits = classifier(p)                                          with classes
+ *     p      = tanh(pooler(x[0]))                              pool: pooler; cls: x[0]; mean: mean over the tokens
+ *     logits = classifier(p)                                   with classes
  *
  * Without classes the result is x, B x T x width.  Weights start as N(0, 0.02), and biases as 0.
  */
+#include "core/models/model_table.h"
 #include "core/nn/layer_table.h"
 
 enum { ROBERTA_FIRST = 2 }; /* first position of a text in the table */
@@ -71,6 +72,11 @@ static ls_tensor *check(const args *a)
     return a->x;
 }
 
+int64_t ls__encoder_types(const args *a)
+{
+    return a->types ? a->types : a->kind == LS_BERT ? 2 : a->kind == LS_ROBERTA ? 1 : 0;
+}
+
 ls_tensor *ls__encoder(args a)
 {
     ls_graph *g = a.g;
@@ -82,7 +88,7 @@ ls_tensor *ls__encoder(args a)
     if (!a.hidden) a.hidden = 4 * a.width;
     if (!a.context) a.context = 512;
     if (!(a.eps > 0)) a.eps = 1e-12f;
-    if (!a.types) a.types = a.kind == LS_BERT ? 2 : a.kind == LS_ROBERTA ? 1 : 0;
+    a.types = ls__encoder_types(&a);
     if (!check(&a)) return NULL;
     ls_tensor *x = embed(&a);
     for (int i = 0; i < a.layers; i++) x = add_block(&a, i, x);

@@ -49,4 +49,7 @@ typedef struct ls_language_head {
     bool       textbook; /* attention as separate ops: its weights are the tensors *.weights */
 } ls_language_head;
 
+/* Number of types of texts of an encoder with these arguments; 0: it has none. */
+int64_t ls__encoder_types(const ls_encoder_args *args);
+
 #endif

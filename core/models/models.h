@@ -213,8 +213,8 @@ typedef enum ls_encoder_kind { LS_ENUMERATORS(LS_ENCODER_KIND_LIST) } ls_encoder
 typedef enum ls_pool { LS_ENUMERATORS(LS_POOL_LIST) } ls_pool;
 
 /* BERT and its kin (core/models/encoder.c).  The result is logits, B x classes, or without classes the rows, B x T x
- * width.  Parameters are word.weight, type.weight, position.weight, norm, layers.0..., pooler and classifier.  BERT-base
- * has 109,482,240 of them with the pooler, without a classifier. */
+ * width.  Parameters are word.weight, type.weight, position.weight, norm, layers.0..., pooler and classifier.
+ * BERT-base has 109,482,240 of them with the pooler, without a classifier. */
 typedef struct ls_encoder_args {
     ls_graph       *g;
     ls_tensor      *x;       /* tokens: B x T of int32 */
@@ -223,7 +223,7 @@ typedef struct ls_encoder_args {
     ls_tensor      *type;    /* B x T of int32: 0, or 1 for the second text of a pair; distilbert: NULL */
     int64_t         vocab;   /* 0: 30,522 */
     ls_encoder_kind kind;
-    ls_pool         pool;    /* input of the head */
+    ls_pool         pool;       /* input of the head */
     int             layers;     /* 0: 4 */
     int             heads;      /* 0: 4 */
     int64_t         width;      /* a multiple of heads; 0: 256 */

@@ -11,8 +11,8 @@
  *             dw[n] = sum of dy[t] over the samples and the t with first + start + t = n
  *             one sequential sum per shard, then the binary tree over shards
  *
- * `first` is an attribute: RoBERTa's positions begin at 2.  `start` belongs to a sample; 0 if absent.  A position outside of 0..N-1 gives a row of NaN
- * and no gradient, as in embedding.
+ * `first` is an attribute: RoBERTa's positions begin at 2.  `start` belongs to a sample; 0 if absent.  A position
+ * outside of 0..N-1 gives a row of NaN and no gradient, as in embedding.
  */
 #include "core/cpu/vector/sincos.h"
 #include "core/cpu/vector/column_sum.h"

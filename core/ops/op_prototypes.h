@@ -317,7 +317,7 @@ typedef struct ls_reduce_args {
 #define ls_sum(...) LS_APPLY(sum, ls_reduce_args, __VA_ARGS__)
 #define ls_mean(...) LS_APPLY(mean, ls_reduce_args, __VA_ARGS__)
 
-/* y = 1/n sum over t < n of x[t], n being the sample's length; 0 where it is 0     x: B x T x C   lengths: B of int32 */
+/* y = 1/n sum over t < n of x[t], n being the sample's length; 0 where it is 0    x: B x T x C   lengths: B of int32 */
 typedef struct ls_sequence_mean_args {
     ls_tensor *x, *lengths;
 } ls_sequence_mean_args;

@@ -37,21 +37,21 @@ static void forward(const ls_call *c)
 #pragma omp parallel for schedule(static) if (c->rows * times * cols >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * tiles; k++) {
         const int64_t b = k / tiles, first = k % tiles * LS_MAP_TILE, n = length_of(c, b);
-        ls__reduce_columns(ls__from(ls__x(c, 0), b * times * cols + first), n, cols,
-                           ls__min(cols - first, LS_MAP_TILE), share(n), ls__from(ls__y(c, 0), b * cols + first));
+        ls__reduce_columns(ls__from(ls__x(c, 0), b * times * cols + first), n, cols, ls__min(cols - first, LS_MAP_TILE),
+                           share(n), ls__from(ls__y(c, 0), b * cols + first));
     }
 }
 
 static void backward(const ls_call *c)
 {
-    const int64_t  times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1],
-                   tiles = ls__ceil_div(cols, LS_MAP_TILE);
+    const int64_t times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1],
+                  tiles = ls__ceil_div(cols, LS_MAP_TILE);
     const ls_array dy = ls__dy(c, 0), dx = ls__dx(c, 0);
 #pragma omp parallel for schedule(static) if (c->rows * times * cols >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * times * tiles; k++) {
         const int64_t row = k / tiles, b = row / times, first = k % tiles * LS_MAP_TILE, n = length_of(c, b),
                       width = ls__min(cols - first, LS_MAP_TILE);
-        const ls_array to = ls__from(dx, row * cols + first);
+        const ls_array to   = ls__from(dx, row * cols + first);
         if (row % times < n)
             ls__reduce_spread(ls__from(dy, b * cols + first), false, width, share(n), to, c->add[0]);
         else if (!c->add[0])

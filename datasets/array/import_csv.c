@@ -19,7 +19,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/philox.h"
-#include "datasets/array/csv_reader.h"
+#include "datasets/files/csv_reader.h"
 #include "datasets/datasets.h"
 #include "datasets/files/options.h"
 #include "datasets/tokenizer/unicode/unicode.h"

@@ -25,6 +25,8 @@ static const ls_kind *kind_of(const ls_dataset_info *info)
         return &ls__kind_arrays;
     case LS_DATA_PAIRS:
         return &ls__kind_pairs;
+    case LS_DATA_LABELLED:
+        return &ls__kind_labelled;
     default:
         return &ls__kind_images;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The interface between datasets.h and the kinds of dataset (images, text, arrays, pairs).  Internal.
+ * The interface between datasets.h and the kinds of dataset (images, text, arrays, pairs, labelled texts).  Internal.
  *
  * A kind puts its own struct behind an `ls_dataset` (its first member) and fills in the functions.  Its `ls_kind`
  * describes the columns of a batch and writes one sample into one row of each column.
@@ -63,7 +63,7 @@ typedef struct ls_kind {
      * thread. */
     ls_status (*row)(ls_dataset *d, void *workspace, const ls_order *o, const ls_place *p, void *const *row);
 } ls_kind;
-extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays, ls__kind_pairs;
+extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays, ls__kind_pairs, ls__kind_labelled;
 const ls_kind       *ls__kind_of(const ls_dataset *d);
 
 /* Sets *bytes to the size of one sample in a column of a batch; LS_ERR_DATA above LS_MAX_SAMPLE_BYTES. */

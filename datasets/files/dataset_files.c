@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io/file_access.h"
 #include "core/io/hdf5.h"
 
 enum { FORMAT = 1 };
@@ -52,6 +53,37 @@ ls_status ls__split_attributes(ls_dataset_file *f, ls_arena *arena, const char *
     LS_TRY(ls__h5_text(f->path, f->file, "split", true, text, sizeof text));
     LS_TRY(ls__h5_text(f->path, f->file, "checksum", false, f->checksum, sizeof f->checksum));
     *split = ls_arena_strdup(arena, text);
+    return LS_OK;
+}
+
+ls_status ls__split_array(const ls_dataset_file *f, int64_t file_bytes, const char *name, H5T_class_t type, size_t size,
+                          bool is_signed, int64_t *count, int64_t *at)
+{
+    hid_t       set;
+    ls_h5_shape s;
+    char        found[32], dims[128];
+    LS_TRY(ls__h5_dataset(f->path, f->file, name, true, &set, &s));
+    ls_status status = LS_OK;
+    hid_t     stored = H5Dget_type(set);
+    bool      little = size == 1 || (stored >= 0 && H5Tget_order(stored) == H5T_ORDER_LE);
+    if (stored >= 0) H5Tclose(stored);
+    *count = s.count;
+    *at    = 0;
+    if (s.type != type || s.size != size || (type == H5T_INTEGER && s.is_signed != is_signed) || s.rank != 1)
+        status =
+            LS_FAIL(LS_ERR_DATA, "%s: /%s: expected N values of type %s%zu in one dim, found %s, %s", f->path, name,
+                    type == H5T_FLOAT ? "float"
+                    : is_signed       ? "int"
+                                      : "uint",
+                    8 * size, ls__h5_type_text(&s, found), ls__h5_dims_text(&s, dims));
+    else if (s.count)
+        status = ls__h5_storage(f->path, set, name, &s, file_bytes, at);
+    H5Dclose(set);
+    LS_TRY(status);
+    LS_CHECK(*at >= 0 && little, LS_ERR_DATA,
+             "%s: /%s: expected contiguous little-endian values, found another storage" LS_HINT
+             "`lockstep data import` writes such files",
+             f->path, name);
     return LS_OK;
 }
 
@@ -140,6 +172,7 @@ static ls_status kind_of_file(const char *path, open_kind **opens)
     if (status == LS_OK)
         *opens = H5Lexists(file, "tokens", H5P_DEFAULT) > 0        ? ls__text_open
                  : H5Lexists(file, "pair_tokens", H5P_DEFAULT) > 0 ? ls__pairs_open
+                 : H5Lexists(file, "text_tokens", H5P_DEFAULT) > 0 ? ls__labelled_open
                                                                    : ls__images_open;
     if (file >= 0) H5Fclose(file);
     if (fd >= 0) close(fd);
@@ -176,6 +209,18 @@ ls_status ls_dataset_open(ls_dataset **dataset, const char *path, const char *sp
     else
         ls_arena_free(arena);
     return ls__trace(status, __FILE__, __LINE__, __func__);
+}
+
+ls_status ls__split_add_bytes(const ls_dataset_file *f, int64_t at, int64_t bytes, XXH3_state_t *state)
+{
+    enum { PER_READ = 1 << 14 };
+    char buffer[PER_READ];
+    for (int64_t done = 0, n; done < bytes; done += n) {
+        n = bytes - done < PER_READ ? bytes - done : PER_READ;
+        LS_TRY(ls__file_read_at(f->path, f->fd, at + done, buffer, (size_t)n));
+        XXH3_64bits_update(state, buffer, (size_t)n);
+    }
+    return LS_OK;
 }
 
 ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state)

@@ -24,6 +24,10 @@ typedef struct ls_dataset_file {
 /* Reads the attributes that images and text share: lockstep_format, split and checksum. */
 ls_status ls__split_attributes(ls_dataset_file *f, ls_arena *arena, const char **split);
 
+/* Finds a contiguous array in one dim, of `size`-byte little-endian values.  *at: its position in the file. */
+ls_status ls__split_array(const ls_dataset_file *f, int64_t file_bytes, const char *name, H5T_class_t type, size_t size,
+                          bool is_signed, int64_t *count, int64_t *at);
+
 /* A property that all files of a split must share, as text. */
 typedef struct ls_shared_field {
     const char *name;
@@ -39,6 +43,8 @@ int ls__split_file_of(const void *file, size_t stride, int files, int64_t i);
 /* Opens a file for pread and for HDF5; *bytes: its size.  Also after an error, the caller closes *fd and *file if they
  * are not -1. */
 ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes);
+/* Adds stored bytes of a file to a checksum. */
+ls_status ls__split_add_bytes(const ls_dataset_file *f, int64_t at, int64_t bytes, XXH3_state_t *state);
 /* Compares the digest of `state` with `expected`, the 16 hex digits stored in the file ("": the file has none). */
 ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state);
 
@@ -47,10 +53,13 @@ ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_
 ls_status ls__class_names_read(const char *path, hid_t file, int64_t file_bytes, ls_arena *arena,
                                const char *const **names, int *classes);
 
-/* Opens the files of a split as a dataset of images (image_hdf5.c), of text (text_hdf5.c) or of pairs (pairs_hdf5.c).
+/* Opens the files of a split as a dataset of images (image_hdf5.c), of text (text_hdf5.c), of pairs (pairs_hdf5.c) or
+ * of labelled texts (labelled_hdf5.c).
  * After an error *dataset is NULL or can be freed by ls_dataset_free; in the second case the arena belongs to it. */
 ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 ls_status ls__pairs_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
+ls_status ls__labelled_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files,
+                            const char *const *paths);
 
 #endif

@@ -2,11 +2,14 @@
  * Writes the files of a split under temporary names, and renames them when all are complete. */
 #include "datasets/files/dataset_files_write.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "core/io/atomic_file.h"
 #include "core/io/hdf5.h"
@@ -18,6 +21,23 @@ static const char NO_CHECKSUM[] = "0000000000000000";
 /* ---- skeletons --------------------------------------------------------------------------------------------------- */
 
 bool ls__put_checksum(hid_t file) { return ls__h5_put_text(file, "checksum", NO_CHECKSUM); }
+
+bool ls__put_class_names(hid_t file, int classes, const char *const *names)
+{
+    hsize_t dim  = (hsize_t)classes;
+    hid_t   type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &dim, NULL);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(create, false);
+    hid_t set = H5Dcreate2(file, "class_names", type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    H5Pclose(create);
+    bool ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, names) >= 0;
+    if (set >= 0) ok = H5Dclose(set) >= 0 && ok;
+    H5Sclose(space);
+    H5Tclose(type);
+    return ok;
+}
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
@@ -169,4 +189,67 @@ void ls__split_free(ls_split_writer *w)
     }
     ls_arena_free(w->arena);
     *w = (ls_split_writer){.fd = -1};
+}
+
+/* ---- a file of arrays -------------------------------------------------------------------------------------------- */
+
+typedef struct skeleton {
+    const char     *split;
+    ls_split_array *array;
+    int             arrays;
+    bool (*put_attributes)(void *context, hid_t file);
+    void *context;
+} skeleton;
+
+static bool put_arrays(void *context, hid_t file)
+{
+    const skeleton *s      = context;
+    const int       format = 1;
+    bool            ok     = ls__h5_put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
+              ls__h5_put_text(file, "split", s->split) && ls__put_checksum(file) && s->put_attributes(s->context, file);
+    for (int k = 0; k < s->arrays && ok; k++) {
+        const hsize_t count = (hsize_t)s->array[k].count;
+        ok                  = ls__h5_reserve(file, s->array[k].name, s->array[k].type, 1, &count, &s->array[k].at);
+    }
+    return ok;
+}
+
+/* Writes values of 1, 4 or 8 bytes as little-endian values. */
+static ls_status write_array(ls_split_writer *w, XXH3_state_t *sum, const ls_split_array *a)
+{
+    enum { VALUES = 4096 };
+    const size_t width = H5Tget_size(a->type);
+    union {
+        uint64_t wide[VALUES];
+        uint32_t narrow[VALUES];
+    } buffer;
+    for (int64_t done = 0, n; done < a->count; done += n) {
+        n = a->count - done < VALUES ? a->count - done : VALUES;
+        memcpy(&buffer, (const char *)a->values + (size_t)done * width, (size_t)n * width);
+        for (int64_t i = 0; i < n && width == 8; i++) buffer.wide[i] = htole64(buffer.wide[i]);
+        for (int64_t i = 0; i < n && width == 4; i++) buffer.narrow[i] = htole32(buffer.narrow[i]);
+        LS_TRY(ls__split_write(w, a->at + done * (int64_t)width, &buffer, (size_t)n * width));
+        XXH3_64bits_update(sum, &buffer, (size_t)n * width);
+        w->done += n * (int64_t)width;
+    }
+    return LS_OK;
+}
+
+ls_status ls__split_write_arrays(ls_split_writer *w, const char *folder, const char *split, ls_split_array *array,
+                                 int n, bool (*put_attributes)(void *context, hid_t file), void *context)
+{
+    skeleton s = {split, array, n, put_attributes, context};
+    LS_TRY(ls__split_prepare(w, folder, split, 1));
+    w->what = "bytes";
+    for (int k = 0; k < n; k++) w->total += array[k].count * (int64_t)H5Tget_size(array[k].type);
+    LS_TRY(ls__split_begin(w, w->total, put_arrays, &s));
+    XXH3_state_t *sum = XXH3_createState();
+    LS_CHECK(sum, LS_ERR_ENV, "%s: out of memory", folder);
+    XXH3_64bits_reset(sum);
+    ls_status status = LS_OK;
+    for (int k = 0; k < n && status == LS_OK; k++) status = write_array(w, sum, &array[k]);
+    const uint64_t checksum = XXH3_64bits_digest(sum);
+    XXH3_freeState(sum);
+    LS_TRY(status);
+    return ls__split_end(w, &checksum);
 }

@@ -47,7 +47,23 @@ void      ls__split_free(ls_split_writer *w);
 /* Returns the error of a file that cannot be written; error: an errno. */
 ls_status ls__split_failed(const ls_split_writer *w, const char *path, int error);
 
+/* An array of a file: values that are stored little-endian, as `type` says. */
+typedef struct ls_split_array {
+    const char *name;
+    hid_t       type;
+    const void *values;
+    int64_t     count, at; /* at: position in the file, set by the writer */
+} ls_split_array;
+
+/* Writes a split as one file with n arrays, with the attributes lockstep_format, split and checksum, and those that
+ * put_attributes adds.  The checksum is of the arrays in their order.  ls__split_close then gives the file its name. */
+ls_status ls__split_write_arrays(ls_split_writer *w, const char *folder, const char *split, ls_split_array *array,
+                                 int n, bool (*put_attributes)(void *context, hid_t file), void *context);
+
 /* Creates the attribute "checksum" in a skeleton; ls__split_end sets its value. */
 bool ls__put_checksum(hid_t file);
+
+/* Creates /class_names. */
+bool ls__put_class_names(hid_t file, int classes, const char *const *names);
 
 #endif

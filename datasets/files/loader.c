@@ -215,7 +215,9 @@ static ls_status check(const ls_loader_options *o, const ls_dataset_info *info, 
              "%s: the run resumes at sample %lld of epoch %lld, but the epoch has %lld samples" LS_HINT
              "the dataset has changed since the checkpoint: restore it, or start a new run",
              path, (long long)o->sample, (long long)o->epoch, (long long)count);
-    LS_CHECK(info->kind != LS_DATA_PAIRS || o->sample == count || o->sample % o->batch == 0, LS_ERR_DATA,
+    LS_CHECK((info->kind != LS_DATA_PAIRS && info->kind != LS_DATA_LABELLED) || o->sample == count ||
+                 o->sample % o->batch == 0,
+             LS_ERR_DATA,
              "%s: the run resumes at sample %lld of the epoch, expected a multiple of the batch, %lld" LS_HINT
              "resume with the train.batch of the checkpoint",
              path, (long long)o->sample, (long long)o->batch);

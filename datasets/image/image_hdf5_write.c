@@ -28,23 +28,6 @@ struct ls_writer {
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
-static bool put_names(hid_t file, const ls_dataset_info *info)
-{
-    hsize_t dim  = (hsize_t)info->classes;
-    hid_t   type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &dim, NULL);
-    H5Tset_size(type, H5T_VARIABLE);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_obj_track_times(create, false);
-    hid_t set = H5Dcreate2(file, "class_names", type, space, H5P_DEFAULT, create, H5P_DEFAULT);
-    H5Pclose(create);
-    bool ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, info->class_names) >= 0;
-    if (set >= 0) ok = H5Dclose(set) >= 0 && ok;
-    H5Sclose(space);
-    H5Tclose(type);
-    return ok;
-}
-
 /* Options with their default value are left out. */
 static bool put_options(hid_t file, const ls_image_options *o)
 {
@@ -91,7 +74,7 @@ static bool put_skeleton(void *writer, hid_t file)
            ls__h5_put_attribute(file, "mean", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->mean) &&
            ls__h5_put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) &&
            put_options(file, &info->image_options) && ls__put_checksum(file) &&
-           (!info->class_names || put_names(file, info)) &&
+           (!info->class_names || ls__put_class_names(file, info->classes, info->class_names)) &&
            ls__h5_reserve(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) && put_samples(w, file);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pairs of sentences: the open split, the file, and batches by length.  Internal. */
+ * Pairs of sentences: the open split, and the file.  Internal. */
 #ifndef LS_DATASETS_PAIRS_PAIRS_H
 #define LS_DATASETS_PAIRS_PAIRS_H
 
@@ -8,8 +8,7 @@
 
 enum { LS_SOURCE, LS_TARGET, LS_SIDES };
 
-/* Limit of a sentence, tokens; widths of batches are multiples of LS_WIDTH_STEP. */
-enum { LS_MAX_SENTENCE = 1 << 16, LS_WIDTH_STEP = 4 };
+enum { LS_MAX_SENTENCE = 1 << 16 }; /* limit of a sentence, tokens */
 
 /* An open split.  Sentence 2 i is the source of pair i, sentence 2 i + 1 its target. */
 typedef struct ls_pairs {
@@ -51,26 +50,5 @@ ls_status ls__pairs_write(ls_split_writer *w, const char *folder, const char *sp
 
 /* Opens contents as a split without a file, which has a copy of them. */
 ls_status ls__pairs_in_memory(ls_dataset **d, const char *path, const char *split, const ls_pairs_contents *contents);
-
-/* ---- batches by length ------------------------------------------------------------------------------------------- */
-
-typedef struct ls_length_item {
-    int32_t target, source; /* lengths, tokens */
-    int64_t index;
-} ls_length_item;
-
-/* The pool that holds the current batch; starts with count 0. */
-typedef struct ls_length_pool {
-    int64_t        epoch, first; /* the pool begins at this position of the epoch */
-    int64_t        count;
-    ls_length_item item[];
-} ls_length_pool;
-
-/* Bytes of a pool of a split. */
-size_t ls__length_pool_bytes(int64_t count, const ls_order *o);
-
-/* Chooses the samples of the global batch at `first`: sample[r] is the sample of row r. */
-void ls__length_batch(const ls_pairs *p, ls_length_pool *pool, const ls_order *o, const ls_place *first,
-                      int64_t *sample);
 
 #endif

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
+#include "datasets/files/length_batches.h"
 #include "datasets/pairs/pairs.h"
 #include "datasets/tokenizer/growable.h"
 
@@ -41,11 +42,18 @@ static size_t plan_bytes(const ls_dataset_info *info, const ls_order *o)
     return ls__length_pool_bytes(info->count, o);
 }
 
+static void lengths_of(const ls_dataset *d, ls_length_item *item)
+{
+    const ls_pairs *p = (const ls_pairs *)d;
+    item->first       = (int32_t)ls__pair_length(p, LS_TARGET, item->index);
+    item->second      = (int32_t)ls__pair_length(p, LS_SOURCE, item->index);
+}
+
 static void plan(ls_dataset *d, void *state, const ls_order *o, const ls_place *first, int64_t *sample, int64_t *dim0)
 {
     const ls_pairs *p                 = (const ls_pairs *)d;
     int64_t         longest[LS_SIDES] = {0};
-    ls__length_batch(p, state, o, first, sample);
+    ls__length_batch(d, lengths_of, state, o, first, sample);
     for (int side = 0; side < LS_SIDES; side++)
         for (int64_t r = 0; r < first->batch_rows; r++)
             longest[side] = ls__max(longest[side], ls__pair_length(p, side, sample[r]));

@@ -16,6 +16,7 @@
 #include "core/io/file_access.h"
 #include "core/io/hdf5.h"
 #include "core/io/hdf5_heap.h"
+#include "datasets/files/length_batches.h"
 #include "datasets/pairs/pairs.h"
 #include "datasets/tokenizer/growable.h"
 
@@ -25,42 +26,14 @@ static const char *const side_name[] = {"source", "target"};
 
 /* ---- headers ----------------------------------------------------------------------------------------------------- */
 
-/* Finds a contiguous array of `size`-byte little-endian integers; *at: its position in the file. */
-static ls_status find_array(const ls_dataset_file *f, int64_t file_bytes, const char *name, size_t size, bool is_signed,
-                            int64_t *count, int64_t *at)
-{
-    hid_t       set;
-    ls_h5_shape s;
-    char        type[32], dims[128];
-    LS_TRY(ls__h5_dataset(f->path, f->file, name, true, &set, &s));
-    ls_status status = LS_OK;
-    hid_t     stored = H5Dget_type(set);
-    bool      little = size == 1 || (stored >= 0 && H5Tget_order(stored) == H5T_ORDER_LE);
-    if (stored >= 0) H5Tclose(stored);
-    *count = s.count;
-    *at    = 0;
-    if (s.type != H5T_INTEGER || s.size != size || s.is_signed != is_signed || s.rank != 1)
-        status = LS_FAIL(LS_ERR_DATA, "%s: /%s: expected N values of type %sint%zu in one dim, found %s, %s", f->path,
-                         name, is_signed ? "" : "u", 8 * size, ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
-    else if (s.count)
-        status = ls__h5_storage(f->path, set, name, &s, file_bytes, at);
-    H5Dclose(set);
-    LS_TRY(status);
-    LS_CHECK(*at >= 0 && little, LS_ERR_DATA,
-             "%s: /%s: expected contiguous little-endian values, found another storage" LS_HINT
-             "`lockstep data import pairs` writes such files",
-             f->path, name);
-    return LS_OK;
-}
-
 static ls_status find_arrays(ls_pairs *p, int64_t file_bytes)
 {
     const ls_dataset_file *f = &p->file;
     int64_t                starts, line_starts;
-    LS_TRY(find_array(f, file_bytes, "pair_tokens", 4, false, &p->tokens, &p->tokens_at));
-    LS_TRY(find_array(f, file_bytes, "pair_starts", 8, true, &starts, &p->starts_at));
-    LS_TRY(find_array(f, file_bytes, "lines", 1, false, &p->bytes, &p->lines_at));
-    LS_TRY(find_array(f, file_bytes, "line_starts", 8, true, &line_starts, &p->line_starts_at));
+    LS_TRY(ls__split_array(f, file_bytes, "pair_tokens", H5T_INTEGER, 4, false, &p->tokens, &p->tokens_at));
+    LS_TRY(ls__split_array(f, file_bytes, "pair_starts", H5T_INTEGER, 8, true, &starts, &p->starts_at));
+    LS_TRY(ls__split_array(f, file_bytes, "lines", H5T_INTEGER, 1, false, &p->bytes, &p->lines_at));
+    LS_TRY(ls__split_array(f, file_bytes, "line_starts", H5T_INTEGER, 8, true, &line_starts, &p->line_starts_at));
     LS_CHECK(starts >= 3 && starts % 2 == 1, LS_ERR_DATA,
              "%s: /pair_starts: expected 2 N + 1 values for N pairs, N at least 1, found %lld", f->path,
              (long long)starts);

@@ -10,13 +10,14 @@
 #include "core/nn/layer_table.h"
 #include "dist/interop/architecture.h"
 #include "dist/interop/config_keys.h"
+#include "dist/interop/json_file.h"
 
 typedef ls_encoder_args args;
 
 /* Keys of encoders that change nothing that is computed here. */
-static const char *const harmless[] = {
-    "gradient_checkpointing", "classifier_dropout",  "qa_dropout",      "seq_classif_dropout",
-    "tie_weights_",           "tie_word_embeddings", "finetuning_task", "num_labels", NULL};
+static const char *const harmless[] = {"gradient_checkpointing", "classifier_dropout", "qa_dropout",
+                                       "seq_classif_dropout",    "tie_weights_",       "tie_word_embeddings",
+                                       "finetuning_task",        "num_labels",         NULL};
 
 /* Keys that other models set to true. */
 static const char *const always_false[] = {"is_decoder", "add_cross_attention", "sinusoidal_pos_embds",
@@ -71,7 +72,8 @@ static ls_status read(const char *path, const json_t *config, void *out)
          {BERT(P) "attention.self.query.weight", BERT(P) "attention.self.key.weight",                                  \
           BERT(P) "attention.self.value.weight"}},                                                                     \
         {"layers.*.self_attn.in_proj_bias",                                                                            \
-         {BERT(P) "attention.self.query.bias", BERT(P) "attention.self.key.bias", BERT(P) "attention.self.value.bias"}}, \
+         {BERT(P) "attention.self.query.bias", BERT(P) "attention.self.key.bias",                                      \
+          BERT(P) "attention.self.value.bias"}},                                                                       \
         {"layers.*.self_attn.out_proj.weight", {BERT(P) "attention.output.dense.weight"}},                             \
         {"layers.*.self_attn.out_proj.bias", {BERT(P) "attention.output.dense.bias"}},                                 \
         {"layers.*.norm1.weight", {BERT(P) "attention.output.LayerNorm.weight"}},                                      \
@@ -82,10 +84,7 @@ static ls_status read(const char *path, const json_t *config, void *out)
         {"layers.*.linear2.bias", {BERT(P) "output.dense.bias"}},                                                      \
         {"layers.*.norm2.weight", {BERT(P) "output.LayerNorm.weight"}},                                                \
     {                                                                                                                  \
-        "layers.*.norm2.bias",                                                                                         \
-        {                                                                                                              \
-            BERT(P) "output.LayerNorm.bias"                                                                            \
-        }                                                                                                              \
+        "layers.*.norm2.bias", { BERT(P) "output.LayerNorm.bias" }                                                     \
     }
 #define DISTIL(P) P "transformer.layer.*."
 #define DISTIL_NAMES(P)                                                                                                \
@@ -93,7 +92,8 @@ static ls_status read(const char *path, const json_t *config, void *out)
         {"position.weight", {P "embeddings.position_embeddings.weight"}},                                              \
         {"norm.weight", {P "embeddings.LayerNorm.weight"}}, {"norm.bias", {P "embeddings.LayerNorm.bias"}},            \
         {"layers.*.self_attn.in_proj_weight",                                                                          \
-         {DISTIL(P) "attention.q_lin.weight", DISTIL(P) "attention.k_lin.weight", DISTIL(P) "attention.v_lin.weight"}},  \
+         {DISTIL(P) "attention.q_lin.weight", DISTIL(P) "attention.k_lin.weight",                                      \
+          DISTIL(P) "attention.v_lin.weight"}},                                                                        \
         {"layers.*.self_attn.in_proj_bias",                                                                            \
          {DISTIL(P) "attention.q_lin.bias", DISTIL(P) "attention.k_lin.bias", DISTIL(P) "attention.v_lin.bias"}},      \
         {"layers.*.self_attn.out_proj.weight", {DISTIL(P) "attention.out_lin.weight"}},                                \
@@ -106,18 +106,21 @@ static ls_status read(const char *path, const json_t *config, void *out)
         {"layers.*.linear2.bias", {DISTIL(P) "ffn.lin2.bias"}},                                                        \
         {"layers.*.norm2.weight", {DISTIL(P) "output_layer_norm.weight"}},                                             \
     {                                                                                                                  \
-        "layers.*.norm2.bias",                                                                                         \
-        {                                                                                                              \
-            DISTIL(P) "output_layer_norm.bias"                                                                         \
-        }                                                                                                              \
+        "layers.*.norm2.bias", { DISTIL(P) "output_layer_norm.bias" }                                                  \
     }
-#define HEAD(param, name) {param ".weight", {name ".weight"}, .head = true}, {param ".bias", {name ".bias"}, .head = true}
+#define HEAD(param, name)                                                                                              \
+    {param ".weight", {name ".weight"}, .head = true}, { param ".bias", {name ".bias"}, .head = true }
 
 /* The names of a kind: of the encoder alone, and with the head of *ForSequenceClassification. */
 static const ls_name_row encoder_names[][2][24] = {
-    [LS_BERT]       = {{BERT_NAMES("")}, {BERT_NAMES("bert."), HEAD("pooler", "bert.pooler.dense"), HEAD("classifier", "classifier")}},
-    [LS_ROBERTA]    = {{BERT_NAMES("")}, {BERT_NAMES("roberta."), HEAD("pooler", "classifier.dense"), HEAD("classifier", "classifier.out_proj")}},
-    [LS_DISTILBERT] = {{DISTIL_NAMES("")}, {DISTIL_NAMES("distilbert."), HEAD("pooler", "pre_classifier"), HEAD("classifier", "classifier")}}};
+    [LS_BERT]       = {{BERT_NAMES("")},
+                       {BERT_NAMES("bert."), HEAD("pooler", "bert.pooler.dense"), HEAD("classifier", "classifier")}},
+    [LS_ROBERTA]    = {{BERT_NAMES("")},
+                       {BERT_NAMES("roberta."), HEAD("pooler", "classifier.dense"),
+                        HEAD("classifier", "classifier.out_proj")}},
+    [LS_DISTILBERT] = {
+        {DISTIL_NAMES("")},
+        {DISTIL_NAMES("distilbert."), HEAD("pooler", "pre_classifier"), HEAD("classifier", "classifier")}}};
 
 static const ls_name_row *names_of(const void *model)
 {
@@ -135,21 +138,23 @@ static void qkv_rows(const void *model, int64_t rows[LS_PARTS])
 static json_t *write(const void *model)
 {
     static const char *const type[] = {[LS_BERT] = "bert", [LS_ROBERTA] = "roberta", [LS_DISTILBERT] = "distilbert"},
-                            *const name[] = {[LS_BERT] = "Bert", [LS_ROBERTA] = "Roberta", [LS_DISTILBERT] = "DistilBert"};
+                             *const name[] = {
+                                 [LS_BERT] = "Bert", [LS_ROBERTA] = "Roberta", [LS_DISTILBERT] = "DistilBert"};
     const args *a      = model;
     const bool  distil = a->kind == LS_DISTILBERT;
     const keys *key    = distil ? &distilbert_keys : &bert_keys;
     char        class_name[64];
-    if (a->classes && a->pool != LS_POOLER) return NULL; /* no class of transformers has such a head */
-    snprintf(class_name, sizeof class_name, "%s%s", name[a->kind], a->classes ? "ForSequenceClassification" : "Model");
+    /* Transformers has no class with a head on the first token or on the mean. */
+    snprintf(class_name, sizeof class_name, "%s%s", name[a->kind],
+             a->classes && a->pool == LS_POOLER ? "ForSequenceClassification" : "Model");
     json_t *config = json_pack("{s:s, s:[s], s:I, s:I, s:i, s:i, s:I, s:I, s:s, s:f, s:f}", "model_type", type[a->kind],
                                "architectures", class_name, "vocab_size", (json_int_t)a->vocab, key->width,
                                (json_int_t)a->width, key->layers, a->layers, key->heads, a->heads, key->hidden,
                                (json_int_t)a->hidden, "max_position_embeddings", (json_int_t)a->context,
-                               key->activation, ls__activation_name(a->activation), key->dropout, (double)a->dropout,
-                               key->attention_dropout, (double)a->dropout);
+                               key->activation, ls__activation_name(a->activation), key->dropout,
+                               ls__shortest(a->dropout), key->attention_dropout, ls__shortest(a->dropout));
     if (!distil) json_object_set_new(config, "type_vocab_size", json_integer(a->types));
-    if (!distil) json_object_set_new(config, "layer_norm_eps", json_real((double)a->eps));
+    if (!distil) json_object_set_new(config, "layer_norm_eps", json_real(ls__shortest(a->eps)));
     if (a->classes) json_object_set_new(config, "num_labels", json_integer(a->classes));
     return config;
 }

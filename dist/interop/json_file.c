@@ -2,6 +2,7 @@
  * Implements dist/interop/json_file.h. */
 #include "dist/interop/json_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,4 +23,16 @@ ls_status ls__json_write(const char *path, json_t *json, bool sorted)
     }
     free(text);
     return status;
+}
+
+double ls__shortest(float value)
+{
+    char   text[32];
+    double number = (double)value;
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        number = strtod(text, NULL);
+        if ((float)number == value) break;
+    }
+    return number;
 }

@@ -12,4 +12,7 @@
  * in bytewise order; else in the order in which they were set. */
 ls_status ls__json_write(const char *path, json_t *json, bool sorted);
 
+/* Returns the number with the fewest digits that is this float: 1e-12 instead of 9.99999996e-13. */
+double ls__shortest(float value);
+
 #endif

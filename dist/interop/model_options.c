@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/models/model_table.h"
+#include "dist/interop/json_file.h"
 
 static const ls_model_entry *entry_of(const char *model)
 {
@@ -59,7 +60,7 @@ static const char *print_value(const ls_field *f, const void *args, char text[64
         snprintf(text, 64, "%" PRId64, *(const int64_t *)x);
         break;
     case LS_FIELD_FLOAT:
-        snprintf(text, 64, "%.9g", (double)*(const float *)x);
+        snprintf(text, 64, "%.9g", ls__shortest(*(const float *)x));
         break;
     case LS_FIELD_BOOL:
         snprintf(text, 64, "%s", *(const bool *)x ? "true" : "false");
@@ -96,11 +97,12 @@ bool ls__model_options_equal(const char *model, const void *args, const void *ot
 
 ls_status ls__model_options_compare(const char *path, const char *model, const void *file, const void *args)
 {
-    char   differences[2048] = "", options[1024], found[64], expected[64];
-    size_t used              = 0;
+    char                  differences[2048] = "", options[1024], found[64], expected[64];
+    size_t                used              = 0;
     const ls_model_entry *m = entry_of(model); /* the classes of a model of samples are those of the data */
     for (const ls_field *f = m->fields; f && f->name; f++)
-        if ((counts(f) || (m->kind == LS_LANGUAGE_MODEL && !strcmp(f->name, "classes"))) && !is_equal(f, file, args) && used < sizeof differences)
+        if ((counts(f) || (m->kind == LS_LANGUAGE_MODEL && !strcmp(f->name, "classes"))) && !is_equal(f, file, args) &&
+            used < sizeof differences)
             used += (size_t)snprintf(differences + used, sizeof differences - used, "%s%s is %s, the model's is %s",
                                      used ? "; " : "", f->name, print_value(f, file, found),
                                      print_value(f, args, expected));

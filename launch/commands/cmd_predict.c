@@ -62,7 +62,7 @@ static ls_status run_predict(int argc, char **argv)
 const ls_command ls__command_predict = {
     .name      = "predict",
     .arguments = "RUN FILE ...",
-    .text      = "print predictions of a trained model for images or arrays",
+    .text      = "print predictions of a trained model for images, texts or arrays",
     .help = "RUN is a run directory, one of its checkpoints, or a folder of timm with an image model.  The dataset of "
             "the run\n"
             "is not needed.\n"
@@ -70,6 +70,7 @@ const ls_command ls__command_predict = {
             "Images are JPEG, PNG, BMP or PPM files; each is put upright (EXIF) and resized to the input of the "
             "model, with the\n"
             "bytes of Pillow.  Prints the most probable classes and their probabilities.\n"
+            "Texts are files with one text per line, of pairs with a tab between the two; with --out, a table.\n"
             "Arrays are one HDF5 file with the inputs of the run (data.inputs).  OUT.h5 gets the predictions: "
             "of a regression the\n"
             "targets by name, in the units of the training data; of a classification classes and probabilities.  "
@@ -79,11 +80,11 @@ const ls_command ls__command_predict = {
             "  lockstep predict runs/lenet5-digits digit.png\n"
             "  mpirun -np 2 lockstep predict runs/wind measured.h5 --out predicted.h5",
     .options =
-        LS_OPTIONS({"top", "N", "images: number of classes to print for each image; default 5"},
+        LS_OPTIONS({"top", "N", "images, texts: number of classes to print for each; default 5"},
                    {"invert", "WHEN", "images: invert dark on light to light on dark: auto, yes or no; default auto"},
                    {"augment", "VIEWS",
                     "images: average the logits over views: none, flip or flip+shift; default: eval.augment of the "
                     "run's recipe"},
-                   {"out", "OUT.h5", "arrays: file for the predictions"}, LS_PRECISION_OPTION),
+                   {"out", "OUT", "arrays: HDF5 file for the predictions; texts: TSV file"}, LS_PRECISION_OPTION),
     .run = run_predict,
 };

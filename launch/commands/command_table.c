@@ -21,6 +21,7 @@
     COMMAND(data_import_cifar)                                                                                         \
     COMMAND(data_import_text)                                                                                          \
     COMMAND(data_import_pairs)                                                                                         \
+    COMMAND(data_import_labelled)                                                                                      \
     COMMAND(data_import_csv)                                                                                           \
     COMMAND(data_fetch)                                                                                                \
     COMMAND(data_train_tokenizer)                                                                                      \

@@ -52,6 +52,21 @@ static ls_status import_pairs(const ls_known *known, const char *source, const l
                                               .max_length = KNOWN_LENGTH});
 }
 
+static ls_status import_labelled(const ls_known *known, const char *source, const ls_text_choice *choice,
+                                 const char *out)
+{
+    char train[LS_PATH_BYTES], valid[LS_PATH_BYTES];
+    LS_TRY(ls__known_file(known, 0, source, train));
+    LS_TRY(ls__known_file(known, 1, source, valid));
+    return ls_import_labelled(&(ls_labelled_import){.size       = sizeof(ls_labelled_import),
+                                                    .file       = {train, valid},
+                                                    .out        = out,
+                                                    .tokenizer  = choice->tokenizer,
+                                                    .vocabulary = (int32_t)choice->vocab,
+                                                    .min_count  = choice->min_count,
+                                                    .lowercase  = choice->lowercase});
+}
+
 /* Extracts the archive of image files beside the dataset, imports them and removes them. */
 static ls_status import_archive(const ls_known *known, const char *source, const ls_text_choice *choice,
                                 const char *out)
@@ -98,6 +113,13 @@ const ls_known ls__known[] = {
      .recipe    = "transformer-multi30k",
      .tokenizer = "bpe",
      .import    = import_pairs},
+    {.name      = "sst2",
+     .file      = {{"train.tsv", "920e317b2c52e12cd22db1da2c6708312bd7dc4f3712b9bbf1b50ee6c2c792ba"},
+                   {"dev.tsv", "92353770071a2a889f75d000a38a9e541ea8f0a5499e50f040b17917a5cbf66f"}},
+     .packed    = "",
+     .recipe    = "bert-sst2",
+     .tokenizer = "bpe",
+     .import    = import_labelled},
     {.name   = "cifar10",
      .file   = {{"cifar10-jpeg.tar.xz", "18ee257832403cf6f3f79ff7db1e971124c3f510d031eb5c9213eee4dab66e51"}},
      .packed = "",

@@ -355,7 +355,8 @@ static ls_status load_tokenizer(ls_tokenizer **t, const ls_dataset_info *info, c
 
 ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
 {
-    return load_tokenizer(t, info, "", info->classes, info->tokenizer_hash);
+    const int size = info->kind == LS_DATA_LABELLED ? info->vocabulary : info->classes;
+    return load_tokenizer(t, info, "", size, info->tokenizer_hash);
 }
 
 /* Loads the tokenizers of a folder with pairs. */

@@ -59,8 +59,9 @@ ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_inf
     LS_CHECK(!strcmp(hash, data->tokenizer_hash), LS_ERR_DATA,
              "%s: the tokenizer has %d tokens and hash %s, but the dataset was imported with another: %s has %d tokens "
              "(tokenizer %s, hash %s)" LS_HINT
-             "import the text with the model's tokenizer: `lockstep data import text FILE OUT --tokenizer %s`",
-             folder, size, hash, data->path, data->classes, data->tokenizer, data->tokenizer_hash, folder);
+             "import the data with the model's tokenizer: `lockstep data import text|labelled FILE OUT --tokenizer %s`",
+             folder, size, hash, data->path, data->kind == LS_DATA_LABELLED ? data->vocabulary : data->classes,
+             data->tokenizer, data->tokenizer_hash, folder);
     return LS_OK;
 }
 

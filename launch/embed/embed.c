@@ -139,9 +139,8 @@ static ls_status compute(work *e, int64_t first, int64_t n)
         const void *data;
         int64_t     dim0;
         bool        given;
-    } inputs[] = {{"tokens", e->token, width, true},
-                  {"length", e->length, 0, true},
-                  {"type", e->type, width, e->args.types > 0}};
+    } inputs[] = {
+        {"tokens", e->token, width, true}, {"length", e->length, 0, true}, {"type", e->type, width, e->args.types > 0}};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
         if (!inputs[i].given) continue;
         b.name[b.inputs]   = inputs[i].name;

@@ -11,8 +11,8 @@ typedef struct ls_embed_options {
     int64_t            lines;
     int64_t            batch;      /* texts at a time; 0: 32 */
     int64_t            max_tokens; /* longer texts are cut; 0: as many as the model has positions */
-    bool               cls;      /* the vector is that of the first token; otherwise the mean over the tokens */
-    bool               unscaled; /* vectors keep their length; otherwise it becomes 1 */
+    bool               cls;        /* the vector is that of the first token; otherwise the mean over the tokens */
+    bool               unscaled;   /* vectors keep their length; otherwise it becomes 1 */
     /* Called on rank 0 for each text, in the order of the texts, with its vector of `width` values. */
     ls_status (*each)(int64_t line, const float *vector, int64_t width, void *context);
     void *context;

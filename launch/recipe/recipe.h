@@ -228,6 +228,18 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
  * target, or the encoder's output. */
 ls_status ls_recipe_build_translation(const ls_recipe *r, const ls_translation_inputs *inputs, ls_tensor **out);
 
+/* Inputs of an encoder of texts. */
+typedef struct ls_encoder_inputs {
+    ls_tensor *x;          /* tokens, B x T of int32                                               */
+    ls_tensor *length;     /* B of int32                                                           */
+    ls_tensor *type;       /* B x T of int32; read by models with types, and NULL for the others   */
+    int64_t    vocabulary; /* of the data; the model's may be larger                               */
+} ls_encoder_inputs;
+
+/* Adds the recipe's encoder of texts with its head to the graph: *out: B x output->count, or B x model.classes. */
+ls_status ls_recipe_build_encoder(const ls_recipe *r, ls_graph *g, const ls_encoder_inputs *inputs,
+                                  const ls_recipe_output *output, ls_tensor **out);
+
 /* Returns whether the named model is a language model. */
 bool ls_recipe_is_language(const ls_recipe *r);
 

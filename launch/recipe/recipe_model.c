@@ -74,6 +74,7 @@ typedef union args_room {
     ls_model_head         model;
     ls_language_head      language;
     ls_translation_inputs translation;
+    ls_encoder_args       encoder;
     ls_tensor            *x;
     char                  bytes[MOST_ARGS];
 } args_room;
@@ -156,6 +157,7 @@ ls_status ls__model_check(const ls_recipe *r)
     args_room args;
     int64_t   count;
     if (r->model.name) return set_model(r, &args);
+    if (!r->model.layers.count) return LS_OK; /* model.pretrained names the model */
     LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE,
              "%s: model.options: only a model given by model.name has options", r->model.options.where);
     return check_list(&r->model.layers, &count);
@@ -394,6 +396,33 @@ ls_status ls_recipe_build_translation(const ls_recipe *r, const ls_translation_i
     args.translation.label_smoothing = r->train.label_smoothing;
     *out                             = find_model(r->model.name)->build(&args);
     return ls_graph_status(inputs->g);
+}
+
+/* Adds the recipe's encoder of texts.  Types are an input only of models that have them. */
+ls_status ls_recipe_build_encoder(const ls_recipe *r, ls_graph *g, const ls_encoder_inputs *inputs,
+                                  const ls_recipe_output *output, ls_tensor **out)
+{
+    args_room        args;
+    ls_encoder_args *a     = &args.encoder;
+    int64_t          count = output->count;
+    LS_TRY(ls_graph_status(g));
+    LS_TRY(choose_classes(r, "classes", &count));
+    LS_TRY(check_kind(r, LS_TEXT_ENCODER, output->data));
+    LS_CHECK(r->model.name, LS_ERR_USAGE,
+             "%s: expected model.name, because model.layers read one input" LS_HINT "model.name=encoder", end_of(r));
+    LS_TRY(set_model(r, &args));
+    LS_CHECK(!a->vocab || a->vocab >= inputs->vocabulary, LS_ERR_USAGE,
+             "%s: model.options: vocab: expected at least the %lld tokens of the dataset, found %lld" LS_HINT
+             "a pretrained model needs texts that were imported with its tokenizer",
+             r->model.options.where, (long long)inputs->vocabulary, (long long)a->vocab);
+    if (!a->vocab) a->vocab = inputs->vocabulary;
+    a->g       = g;
+    a->x       = inputs->x;
+    a->length  = inputs->length;
+    a->classes = count;
+    a->type    = ls__encoder_types(a) ? inputs->type : NULL;
+    *out       = find_model(r->model.name)->build(&args);
+    return ls_graph_status(g);
 }
 
 bool ls_recipe_is_language(const ls_recipe *r)

@@ -9,6 +9,7 @@
 
 #include "core/graph/graph.h"
 #include "launch/data/dataset_card.h"
+#include "launch/data/dataset_known.h"
 #include "launch/data/pretrained.h"
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
@@ -35,23 +36,52 @@ void ls_head_of(const ls_initial_model *m, const char *head[2])
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
+static bool has_file(const ls_recipe *r, const char *folder, const char *name)
+{
+    return access(ls_arena_printf(r->arena, "%s/%s", folder, name), R_OK) == 0;
+}
+
+/* The options of the folder's model, and those that the recipe adds to them. */
+static const char *join_options(const ls_recipe *r, const char *options)
+{
+    const ls_recipe_layer *own = &r->model.options;
+    for (int i = 0; i < own->attributes; i++)
+        options = ls_arena_printf(r->arena, "%s%s%s: %s", options, *options ? ", " : "", own->attribute[i].name,
+                                  own->attribute[i].text);
+    return options;
+}
+
+/* A known dataset of text is encoded with the tokenizer of the pretrained model, unless the recipe names another. */
+static ls_status adopt_tokenizer(ls_recipe *r)
+{
+    const ls_known *known = ls__known_find(r->data.path);
+    if (!known || !known->tokenizer || r->data.tokenizer || !has_file(r, r->model.pretrained, "tokenizer.json"))
+        return LS_OK;
+    char *const set = ls_arena_printf(r->arena, "data.tokenizer=%s", r->model.pretrained);
+    return ls_recipe_set(r, 1, &set);
+}
+
 ls_status ls_adopt_model(ls_recipe *r, bool prints)
 {
     const char   *folder = r->model.pretrained, *set[3];
     ls_pretrained p;
+    if (folder && access(folder, R_OK) == 0) LS_TRY(adopt_tokenizer(r));
     if (r->model.name || r->model.layers.count) return LS_OK;
-    LS_CHECK(access(folder, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s",
+    LS_CHECK(access(folder, R_OK) == 0, LS_ERR_DATA,
+             "%s: model.pretrained: cannot read %s: %s" LS_HINT
+             "model.pretrained=FOLDER names a folder with config.json and model.safetensors",
              ls_recipe_where(r, "model.pretrained"), folder, strerror(errno));
-    LS_CHECK(ls_pretrained_is(folder), LS_ERR_USAGE,
+    LS_CHECK(has_file(r, folder, "config.json"), LS_ERR_USAGE,
              "%s: model.pretrained: expected a folder with config.json, because the recipe names no model, found "
              "%s" LS_HINT "name the model: model.name and model.options",
              ls_recipe_where(r, "model.pretrained"), folder);
     LS_TRY(ls_pretrained_read(folder, &p));
     set[0] = ls_arena_printf(r->arena, "model.name=%s", p.model);
-    set[1] = ls_arena_printf(r->arena, "model.options={%s}", p.options);
+    set[1] = ls_arena_printf(r->arena, "model.options={%s}", join_options(r, p.options));
     set[2] = ls_arena_printf(r->arena, "model.classes=%lld", (long long)p.classes);
     if (prints) fprintf(stderr, "model.pretrained: the model is %s {%s}\n", p.model, p.options);
-    return ls_recipe_set(r, p.images || !p.classes ? 2 : 3, (char *const *)set); /* a vocabulary may exceed the tokenizer's */
+    return ls_recipe_set(r, p.images || !p.classes ? 2 : 3,
+                         (char *const *)set); /* a vocabulary may exceed the tokenizer's */
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------------- */

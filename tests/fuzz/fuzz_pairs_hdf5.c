@@ -8,34 +8,6 @@
 
 enum { MOST = 16 };
 
-static void put_array(hid_t file, const char *name, hid_t stored, hid_t memory, hsize_t count, const void *values)
-{
-    hid_t space = H5Screate_simple(1, &count, NULL),
-          set   = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    if (count) H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
-    H5Dclose(set);
-    H5Sclose(space);
-}
-
-static void put_number(hid_t file, const char *name, int64_t value)
-{
-    hid_t space = H5Screate(H5S_SCALAR), a = H5Acreate2(file, name, H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT);
-    H5Awrite(a, H5T_NATIVE_INT64, &value);
-    H5Aclose(a);
-    H5Sclose(space);
-}
-
-static void put_text(hid_t file, const char *name, const char *value)
-{
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    H5Tset_size(type, strlen(value));
-    hid_t a = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    H5Awrite(a, type, value);
-    H5Aclose(a);
-    H5Sclose(space);
-    H5Tclose(type);
-}
-
 static void put_starts(hid_t file, const char *name, unsigned pairs, source *s)
 {
     int64_t start[2 * MOST + 1] = {0};
@@ -43,7 +15,7 @@ static void put_starts(hid_t file, const char *name, unsigned pairs, source *s)
         unsigned step = next(s);
         start[i + 1]  = step < 250 ? start[i] + step % 4 : (int64_t)(UINT64_C(1) << (step * 7 + i) % 64);
     }
-    put_array(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, 2 * pairs + 1, start);
+    fuzz_put_array(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, 2 * pairs + 1, start);
 }
 
 static void make_pairs(const char *path, source *s)
@@ -52,24 +24,24 @@ static void make_pairs(const char *path, source *s)
     const unsigned pairs = next(s) % MOST, tokens = next(s), lines = next(s);
     uint32_t       id[256]   = {0};
     uint8_t        text[256] = {0};
-    put_number(file, "lockstep_format", 1);
-    put_number(file, "joint", next(s) & 1);
-    put_text(file, "split", "train");
+    fuzz_put_number(file, "lockstep_format", 1);
+    fuzz_put_number(file, "joint", next(s) & 1);
+    fuzz_put_text(file, "split", "train");
     for (int side = 0; side < 2; side++) {
         static const char *const name[][4] = {
             {"source_vocabulary", "source_end", "source_tokenizer", "source_tokenizer_hash"},
             {"target_vocabulary", "target_end", "target_tokenizer", "target_tokenizer_hash"}};
-        put_number(file, name[side][0], 200 + next(s) % 2);
-        put_number(file, name[side][1], next(s));
-        put_text(file, name[side][2], "bytes");
-        put_text(file, name[side][3], "0123456789abcdef");
+        fuzz_put_number(file, name[side][0], 200 + next(s) % 2);
+        fuzz_put_number(file, name[side][1], next(s));
+        fuzz_put_text(file, name[side][2], "bytes");
+        fuzz_put_text(file, name[side][3], "0123456789abcdef");
     }
     put_starts(file, "pair_starts", pairs, s);
     put_starts(file, "line_starts", pairs, s);
     for (unsigned i = 0; i < tokens; i++) id[i] = next(s);
     fill(s, text, lines);
-    put_array(file, "pair_tokens", H5T_STD_U32LE, H5T_NATIVE_UINT32, tokens, id);
-    put_array(file, "lines", H5T_STD_U8LE, H5T_NATIVE_UINT8, lines, text);
+    fuzz_put_array(file, "pair_tokens", H5T_STD_U32LE, H5T_NATIVE_UINT32, tokens, id);
+    fuzz_put_array(file, "lines", H5T_STD_U8LE, H5T_NATIVE_UINT8, lines, text);
     H5Fclose(file);
 }
 

@@ -209,6 +209,41 @@ put("pairs_hdf5", "made-end", made_pairs([1, 1], [1, 1], end=201))
 put("pairs_hdf5", "made-absurd", made_pairs([1, 255, 251, 0], [1, 253, 252, 1]))
 put("pairs_hdf5", "made-short", made_pairs([2, 2, 1, 1], [1, 1, 1, 1], bad=1))
 
+
+
+def labelled(classes):
+    with tempfile.NamedTemporaryFile(suffix=".h5") as f:
+        with h5py.File(f.name, "w", libver="earliest") as h:
+            for name, value in {"lockstep_format": 1, "split": "train", "vocabulary": 257, "classes": classes, "tokenizer": "bytes",
+                                "tokenizer_hash": "0123456789abcdef"}.items():
+                h.attrs[name] = value
+            h["text_tokens"], h["text_starts"] = np.arange(97, 109, dtype="u4"), np.int64([0, 2, 5, 9, 12])
+            h["text_second"], h["label"] = np.int32([2, 1, 4, 0]), np.int32([0, 1, 1, 0]) if classes else np.float32([0, 1.5, -2, 7])
+            if classes:
+                h["class_names"] = ["no", "yes"]
+        return b"\0" + pathlib.Path(f.name).read_bytes()
+
+
+def made_labelled(steps, classes, bad=0):
+    """As fuzz_labelled_hdf5.c reads them; a step below 250 counts modulo 8, `bad` is added to the number of tokens."""
+    tokens = sum(n % 8 for n in steps) + bad
+    rows = [x for i, n in enumerate(steps) for x in (n, 8 + i % 2, 1 + i % 2, 1)]
+    return bytes([1, len(steps), tokens, classes] + rows + [i * 7 % 199 for i in range(tokens)])
+
+
+put("labelled_hdf5", "classes", labelled(2))
+put("labelled_hdf5", "values", labelled(0))
+put("labelled_hdf5", "made", made_labelled([1, 2, 7, 3, 3, 5], 0))
+put("labelled_hdf5", "made-absurd", made_labelled([1, 255, 251, 4], 0))
+put("labelled_hdf5", "made-short", made_labelled([1, 2, 3], 0, bad=1))
+put("labelled_hdf5", "made-no-names", made_labelled([1, 2, 3], 2))
+put("import_labelled", "csv", b'\x00sentence,label\n"a ""b"", c",1\nd,0\n,1\ne,1\n')
+put("import_labelled", "tsv", b"\x01sentence\tlabel\r\na \"b\tgood\r\nc\tbad\r\n\xff\xc3\tgood\r\n")
+put("import_labelled", "jsonl", b'\x02{"sentence": "a", "label": 1}\n{"label": 0, "sentence": "\\u00e9"}\n')
+put("import_labelled", "values", b"\x0csentence,label\na,1.5\nb,2\nc,-3\nd,4\n")
+put("import_labelled", "pairs", b"\x63a,b,label\nthe cat,a dog,x\nthe,cat sat on the mat,y\n")
+put("import_labelled", "pairs-cut", b"\x72a,b,label\nthe cat,a dog,x\nthe,cat sat on the mat,y\n")
+
 put("import_csv", "numbers", b"\x01a,b,y\n1,2,0.5\n3,4,1.5\n5,6,-2e3\n7,8,9\n")
 put("import_csv", "classes", b'\x09a,y\r\n1,cat\r\n2,"dog ""x"""\r\n3,cat\r\n4,"a,b"\r\n5,dog\r\n')
 put("import_csv", "named", b"\x06a\tz\ty\n1\t2\t3\n4\t5\t6\n")

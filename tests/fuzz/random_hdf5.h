@@ -94,4 +94,35 @@ static inline void make_set(hid_t file, const char *name, hid_t normal, int rank
     H5Tclose(type);
 }
 
+/* ---- arrays and attributes of known types ------------------------------------------------------------------------ */
+
+static inline void fuzz_put_array(hid_t file, const char *name, hid_t stored, hid_t memory, hsize_t count,
+                                  const void *values)
+{
+    hid_t space = H5Screate_simple(1, &count, NULL),
+          set   = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (count) H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    H5Dclose(set);
+    H5Sclose(space);
+}
+
+static inline void fuzz_put_number(hid_t file, const char *name, int64_t value)
+{
+    hid_t space = H5Screate(H5S_SCALAR), a = H5Acreate2(file, name, H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(a, H5T_NATIVE_INT64, &value);
+    H5Aclose(a);
+    H5Sclose(space);
+}
+
+static inline void fuzz_put_text(hid_t file, const char *name, const char *value)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, strlen(value));
+    hid_t a = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(a, type, value);
+    H5Aclose(a);
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
 #endif

@@ -167,6 +167,7 @@ static ls_status inspect_open(ls_dataset *d, const char *png)
     const ls_dataset_info info = ls_dataset_info_of(d);
     if (ls_task_of(&info) == &ls__task_language_model) return ls__data_inspect_text(d);
     if (info.kind == LS_DATA_PAIRS) return ls__data_inspect_pairs(d);
+    if (info.kind == LS_DATA_LABELLED) return ls__data_inspect_labelled(d);
     view v   = {.d = d, .info = info};
     v.pixels = malloc((size_t)v.info.channels * (size_t)v.info.height * (size_t)v.info.width);
     LS_CHECK(v.pixels, LS_ERR_ENV, "%s: no memory for a sample", v.info.path);

@@ -24,6 +24,9 @@ ls_status ls__data_inspect_text(ls_dataset *d);
 /* Prints vocabularies, lengths and the first pairs of a split of pairs. */
 ls_status ls__data_inspect_pairs(ls_dataset *d);
 
+/* Prints classes, lengths and the first samples of a split of labelled texts. */
+ls_status ls__data_inspect_labelled(ls_dataset *d);
+
 /* Prints text with control characters, which could steer the terminal, as escapes. */
 void ls__print_escaped(const char *text, size_t bytes);
 

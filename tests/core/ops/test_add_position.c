@@ -13,9 +13,9 @@ static void reference(const check_ref *r)
 {
     int64_t times = r->node->in[0]->dim[0], cols = r->node->in[0]->dim[1];
     for (int64_t k = 0; k < check_numel(r, 0); k++) {
-        int64_t start = ((const ls_add_position_args *)r->args)->first +
-                        (r->x[2] ? (int64_t)r->x[2][k / cols / times] : 0);
-        r->y[0][k]    = r->x[0][k] + encoding(r, start + k / cols % times, k % cols);
+        int64_t start =
+            ((const ls_add_position_args *)r->args)->first + (r->x[2] ? (int64_t)r->x[2][k / cols / times] : 0);
+        r->y[0][k] = r->x[0][k] + encoding(r, start + k / cols % times, k % cols);
     }
 }
 

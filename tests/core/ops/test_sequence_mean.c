@@ -5,9 +5,8 @@ static void reference(const check_ref *r)
 {
     const int64_t times = r->node->in[0]->dim[0], cols = r->node->in[0]->dim[1];
     for (int64_t k = 0; k < r->rows * cols; k++) {
-        const int64_t b = k / cols, length = (int64_t)r->x[1][b],
-                      n = length < 0 ? 0 : length < times ? length : times;
-        double sum = 0;
+        const int64_t b = k / cols, length = (int64_t)r->x[1][b], n = length < 0 ? 0 : length < times ? length : times;
+        double        sum = 0;
         for (int64_t t = 0; t < n; t++) sum += r->x[0][(b * times + t) * cols + k % cols];
         r->y[0][k] = n ? sum / (double)n : 0;
     }

@@ -2,7 +2,7 @@
  * CSV files: what the grammar allows, the arrays that come out, and the position of each error. */
 /* labels: io */
 #include "datasets/array/array_files.h"
-#include "datasets/array/csv_reader.h"
+#include "datasets/files/csv_reader.h"
 #include "unit.h"
 
 static char folder[FILES_PATH], out[FILES_PATH + 16], csv[FILES_PATH + 16];

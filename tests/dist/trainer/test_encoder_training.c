@@ -12,15 +12,7 @@
 #include "tests/golden.h"
 #include "tests/unit.h"
 
-enum {
-    VOCAB         = 41,
-    SAMPLES       = 4,
-    T             = 9,
-    WIDTH         = 18,
-    SIDE          = 12,
-    PIXELS        = 3 * SIDE * SIDE,
-    CLASSES       = 5
-};
+enum { VOCAB = 41, SAMPLES = 4, T = 9, WIDTH = 18, SIDE = 12, PIXELS = 3 * SIDE * SIDE, CLASSES = 5 };
 
 static int32_t tokens[SAMPLES * T], types[SAMPLES * T], lengths[SAMPLES], label[SAMPLES];
 

@@ -85,7 +85,7 @@ static void test_mistakes(void **state)
         {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify",
          "lockstep data --help"},
         {"data inspct x", "lockstep data: command 'inspct': unknown", "did you mean 'inspect'"},
-        {"data import", "lockstep data import: expected one of  images | mnist | cifar | text | pairs | csv",
+        {"data import", "lockstep data import: expected one of  images | mnist | cifar | text | pairs | labelled | csv",
          "lockstep data import --help"},
         {"data import cvs a b", "lockstep data import: command 'cvs': unknown", "did you mean 'csv'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},

@@ -3,7 +3,7 @@
  * A parser for RFC 4180: records of fields with a separator between them.  A field in quotes may contain separators,
  * line ends and, doubled, quotes.  A UTF-8 byte order mark is skipped; lines end with LF or CRLF.
  */
-#include "datasets/array/csv_reader.h"
+#include "datasets/files/csv_reader.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -110,7 +110,7 @@ static ls_status read_plain(ls_csv *r, size_t begin, int *end)
 {
     int c;
     while (c = next(r), !ends_field(r, c)) {
-        if (c == '"')
+        if (c == '"' && !r->unquoted)
             return FAIL_AT(r, r->line, r->column - 1,
                            "a quote inside a field without quotes" LS_HINT
                            "put the whole field in quotes, without a space before them");
@@ -134,7 +134,7 @@ static ls_status read_field(ls_csv *r, bool *quoted, int *end)
         r->field          = more;
         r->field_capacity = capacity;
     }
-    *quoted = peek(r) == '"';
+    *quoted = !r->unquoted && peek(r) == '"';
     LS_TRY(*quoted ? read_quoted(r, &f, end) : read_plain(r, begin, end));
     f.bytes = r->used - begin;
     LS_TRY(append(r, 0));

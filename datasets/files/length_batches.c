@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Batches of sentences of similar lengths.
+ * Batches of samples of similar lengths.
  *
- * A batch is as wide as its longest sentence.  Batches in random order waste half of their positions on padding, so
+ * A batch is as wide as its longest sample.  Batches in random order waste half of their positions on padding, so
  * the permutation of an epoch (ls_sample_at) is cut into pools of 100 batches (Marian's maxi-batch).  A pool is sorted
- * by (target length, source length, index) and cut into batches.  Then the full batches of the pool are shuffled; a
+ * by (first length, second length, index) and cut into batches.  Then the full batches of the pool are shuffled; a
  * short batch at the end of the epoch remains the last one.  For evaluation, the whole split is one pool, and the order
  * of its batches is the same for all seeds and epochs: it is not sorted, because a run may evaluate the first batches
- * only (eval.samples), which must not be those of short sentences.
+ * only (eval.samples), which must not be those of short samples.
  *
  * A batch is dealt to the virtual shards in descending order, to shards 0 to V - 1, then V - 1 to 0, and so on, so that
  * shards and ranks get equal work.
@@ -19,7 +19,7 @@
 
 #include "core/base/integer.h"
 #include "core/base/philox.h"
-#include "datasets/pairs/pairs.h"
+#include "datasets/files/length_batches.h"
 
 enum { POOL_BATCHES = 100 };
 
@@ -36,21 +36,21 @@ size_t ls__length_pool_bytes(int64_t count, const ls_order *o)
 static int by_length(const void *p, const void *q)
 {
     const ls_length_item *x = p, *y = q;
-    if (x->target != y->target) return x->target < y->target ? -1 : 1;
-    if (x->source != y->source) return x->source < y->source ? -1 : 1;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    if (x->second != y->second) return x->second < y->second ? -1 : 1;
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static void fill_pool(const ls_pairs *p, ls_length_pool *pool, const ls_order *o, int64_t epoch, int64_t first)
+static void fill_pool(const ls_dataset *d, ls_lengths_of lengths, ls_length_pool *pool, const ls_order *o,
+                      int64_t epoch, int64_t first)
 {
-    const int64_t count = p->base.info.count;
+    const int64_t count = d->info.count;
     pool->epoch         = epoch;
     pool->first         = first;
     pool->count         = ls__min(pool_size(count, o), count - first);
     for (int64_t k = 0; k < pool->count; k++) {
-        const int64_t i = o->in_order ? first + k : ls_sample_at(o->seed, epoch, count, first + k);
-        pool->item[k] =
-            (ls_length_item){(int32_t)ls__pair_length(p, LS_TARGET, i), (int32_t)ls__pair_length(p, LS_SOURCE, i), i};
+        pool->item[k].index = o->in_order ? first + k : ls_sample_at(o->seed, epoch, count, first + k);
+        lengths(d, &pool->item[k]);
     }
     qsort(pool->item, (size_t)pool->count, sizeof *pool->item, by_length);
 }
@@ -67,11 +67,12 @@ static void deal(const ls_length_item *item, int64_t n, int shards, int64_t *sam
         }
 }
 
-void ls__length_batch(const ls_pairs *p, ls_length_pool *pool, const ls_order *o, const ls_place *first,
-                      int64_t *sample)
+void ls__length_batch(const ls_dataset *d, ls_lengths_of lengths, ls_length_pool *pool, const ls_order *o,
+                      const ls_place *first, int64_t *sample)
 {
-    const int64_t size = pool_size(p->base.info.count, o), begin = first->at / size * size;
-    if (!pool->count || pool->first != begin || pool->epoch != first->epoch) fill_pool(p, pool, o, first->epoch, begin);
+    const int64_t size = pool_size(d->info.count, o), begin = first->at / size * size;
+    if (!pool->count || pool->first != begin || pool->epoch != first->epoch)
+        fill_pool(d, lengths, pool, o, first->epoch, begin);
     const int64_t full = pool->count / o->batch;
     int64_t       k    = (first->at - begin) / o->batch;
     if (k < full)

@@ -9,8 +9,8 @@
  *     }
  *     end: ls__csv_close(&r);
  */
-#ifndef LS_DATASETS_ARRAY_CSV_READER_H
-#define LS_DATASETS_ARRAY_CSV_READER_H
+#ifndef LS_DATASETS_FILES_CSV_READER_H
+#define LS_DATASETS_FILES_CSV_READER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +29,7 @@ typedef struct ls_csv {
     const char   *path;
     FILE         *file;
     char          separator;
+    bool          unquoted;            /* quotes are ordinary characters; set it after ls__csv_open */
     int64_t       line, column, bytes; /* position of the next byte; bytes read so far */
     int           fields, field_capacity;
     ls_csv_field *field;
