@@ -73,13 +73,10 @@ void      ls_dataset_free(ls_dataset *d);
 /* Maximum length of a window of text, in tokens. */
 enum { LS_MAX_CONTEXT = 1 << 24 };
 
+/* clang-format off */
 typedef enum ls_data_kind {
-    LS_DATA_IMAGES,
-    LS_DATA_TEXT,
-    LS_DATA_ARRAYS,
-    LS_DATA_PAIRS,
-    LS_DATA_LABELLED
-} ls_data_kind;
+    LS_DATA_IMAGES, LS_DATA_TEXT, LS_DATA_ARRAYS, LS_DATA_PAIRS, LS_DATA_LABELLED } ls_data_kind;
+/* clang-format on */
 
 /* One array of a batch: rows x dim[0] x ... x dim[rank - 1] elements of `type`.  rank 0: one element a sample. */
 enum { LS_COLUMN_NAME = 64 };
@@ -130,6 +127,14 @@ typedef struct ls_augment {
     float        mixup, cutmix; /* alpha of the share's distribution Beta(alpha, alpha)                          */
 } ls_augment;
 
+/* Masked language modelling on text (datasets/text/masked_batch.c). */
+typedef struct ls_masking {
+    float       part;           /* of the tokens that are masked; 0: text is not masked                           */
+    bool        pairs;          /* a sample has two parts, of which the second may be from elsewhere              */
+    int32_t     cls, sep, mask; /* ids of [CLS], [SEP] and [MASK]                                                 */
+    const bool *continues;      /* by token: it continues a word; whole words are masked.  NULL: single tokens    */
+} ls_masking;
+
 typedef struct ls_dataset_info {
     const char *split, *path;
     int64_t     count; /* samples; text: windows in file order */
@@ -155,6 +160,7 @@ typedef struct ls_dataset_info {
     int64_t     bytes;          /* length of the text of the tokens; 0: unknown    */
     const char *tokenizer;      /* its kind: "bytes", "chars", "bpe"; "": unknown  */
     const char *tokenizer_hash; /* 16 hex digits; "": unknown                      */
+    ls_masking  masking;        /* set by ls_dataset_mask                          */
 
     ls_image_options image_options; /* with which image files were imported        */
     ls_augment       augment;       /* set by ls_dataset_augment                   */
@@ -195,6 +201,9 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context);
  * recurrent models that carry their state.  Batches have one more column, "start" (int32): the position of a sample in
  * its stream, in tokens.  All loaders read the streams in order.  Call it before loaders are created. */
 ls_status ls_dataset_streams(ls_dataset *d);
+/* Text: makes samples for masked language modelling of the windows.  Columns are tokens, type, length, target, next and
+ * scale.  Call it after ls_dataset_window and before loaders are created. */
+ls_status ls_dataset_mask(ls_dataset *d, const ls_masking *options);
 /* Text: reads `n` tokens from `first` on, and checks them against the vocabulary; reads the index of the first token of
  * `n` documents.  Both count tokens of the split.  Thread-safe. */
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);
@@ -215,8 +224,7 @@ typedef struct ls_labelled_text {
     int64_t   second; /* first token of type 1; without one, their number   */
     double    label;  /* a class, or the value of a regression              */
 } ls_labelled_text;
-/* Labelled texts: replaces *text by sample i.  Free text->tokens with ls_tokens_free.  Thread-safe, with a *text for
- * each thread. */
+/* Labelled texts: replaces *text by sample i; ls_tokens_free frees text->tokens.  Thread-safe, with a *text each. */
 ls_status ls_dataset_text(ls_dataset *d, int64_t i, ls_labelled_text *text);
 
 /* Pairs that the program makes.  `path` is made:copy, made:reverse or made:sort (datasets/pairs/made_pairs.c).  Pair i
@@ -483,8 +491,7 @@ ls_status ls_import_pairs(ls_pairs_import *options);
 
 /* Imports labelled texts, for classification or regression of texts and of pairs of texts, from files with one sample
  * per record: train, valid and test, and tokenizer.json beside them (datasets/labelled/import_labelled.c).  A file is
- * CSV (.csv) or TSV (.tsv; quotes are ordinary characters) with a header line, or JSON with one object per line
- * (.jsonl).  LS_ERR_DATA: FILE:LINE:COLUMN: ... */
+ * .csv or .tsv (quotes are ordinary characters) with a header line, or .jsonl.  LS_ERR_DATA: FILE:LINE:COLUMN: ... */
 enum { LS_LABELLED_TRAIN, LS_LABELLED_VALID, LS_LABELLED_TEST, LS_LABELLED_SPLITS };
 enum { LS_LABELLED_LENGTH = 128 };
 typedef struct ls_labelled_import {

@@ -8,6 +8,9 @@
  *     p      = tanh(pooler(x[0]))                              pool: pooler; cls: x[0]; mean: mean over the tokens
  *     logits = classifier(p)                                   with classes
  *
+ *     masked = cross entropy of norm(gelu(transform(x))) word^T + masked.bias at the masked positions       pretraining
+ *     next   = cross entropy of next(tanh(pooler(x[0])))                                              of bert alone
+ *
  * Without classes the result is x, B x T x width.  Weights start as N(0, 0.02), and biases as 0.
  */
 #include "core/models/model_table.h"
@@ -21,10 +24,11 @@ static const ls_init init = {.kind = LS_INIT_NORMAL, .std = 0.02f}, zeros = {.ki
 
 static int64_t first_of(const args *a) { return a->kind == LS_ROBERTA ? ROBERTA_FIRST : 0; }
 
-static ls_tensor *embed(const args *a)
+static ls_tensor *embed(const args *a, ls_tensor **word)
 {
-    ls_graph  *g = a->g;
-    ls_tensor *x = ls_embedding(g, "word", a->x, a->vocab, a->width, .init = init);
+    ls_graph *g  = a->g;
+    *word        = ls_param(g, "word.weight", init, a->vocab, a->width);
+    ls_tensor *x = ls_embedding_op(a->x, *word);
     if (a->types) x = ls_add(x, ls_embedding(g, "type", a->type, a->types, a->width, .init = init));
     x = ls_positional_encoding(g, "position", x, LS_ENCODING_LEARNED, a->context, .init = init, .first = first_of(a));
     x = ls_layer_norm(g, "norm", x, .eps = a->eps);
@@ -38,14 +42,43 @@ static ls_tensor *add_block(const args *a, int layer, ls_tensor *x)
                           .activation = a->activation, .lengths = a->length, .weight_init = init, .in_init = init);
 }
 
+static ls_tensor *pool_first(const args *a, ls_tensor *x)
+{
+    x = ls_linear(a->g, "pooler", ls_select(x, 0), a->width, .weight_init = init, .bias_init = zeros);
+    return a->kind == LS_DISTILBERT ? ls_relu(x) : ls_tanh(x);
+}
+
+static ls_tensor *activate(const args *a, ls_tensor *x)
+{
+    if (a->activation == LS_RELU) return ls_relu(x);
+    if (a->activation == LS_SILU) return ls_silu(x);
+    return ls_gelu(x, .tanh = a->activation == LS_GELU_TANH);
+}
+
+/* B x T x width  ->  B, the loss of masked language modelling and next sentence */
+static ls_tensor *pretrain(const args *a, ls_tensor *x, ls_tensor *word)
+{
+    ls_graph  *g      = a->g;
+    ls_tensor *h      = ls_linear(g, "transform", x, a->width, .weight_init = init, .bias_init = zeros);
+    h                 = ls_layer_norm(g, "transform_norm", activate(a, h), .eps = a->eps);
+    ls_tensor *masked = ls_linear_cross_entropy(h, word, a->target, ls_param(g, "masked.bias", zeros, a->vocab),
+                                                .ignore = true, .ignore_index = -1);
+    ls_tensor *loss = ls_mul(masked, a->scale), *scores = ls_reshape(masked, 1);
+    if (a->next) {
+        ls_tensor *logits = ls_linear(g, "next", pool_first(a, x), 2, .weight_init = init, .bias_init = zeros);
+        loss              = ls_add(loss, ls_cross_entropy(logits, a->next));
+        scores            = ls_concat(scores, logits);
+    }
+    if (a->scores) *a->scores = scores;
+    return loss;
+}
+
 /* B x T x width  ->  B x classes */
 static ls_tensor *head(const args *a, ls_tensor *x)
 {
-    x = a->pool == LS_POOL_MEAN ? ls_sequence_mean(x, a->length) : ls_select(x, 0);
-    if (a->pool == LS_POOLER) {
-        x = ls_linear(a->g, "pooler", x, a->width, .weight_init = init, .bias_init = zeros);
-        x = a->kind == LS_DISTILBERT ? ls_relu(x) : ls_tanh(x);
-    }
+    x = a->pool == LS_POOLER     ? pool_first(a, x)
+        : a->pool == LS_POOL_CLS ? ls_select(x, 0)
+                                 : ls_sequence_mean(x, a->length);
     if (a->dropout > 0) x = ls_dropout(x, .p = a->dropout);
     return ls_linear(a->g, "classifier", x, a->classes, .weight_init = init, .bias_init = zeros);
 }
@@ -69,6 +102,8 @@ static ls_tensor *check(const args *a)
                               (long long)(a->context - first), x->name, ls__shape(x));
     if (!a->length || !a->type != !a->types)
         return ls__graph_fail(a->g, LS_HERE, "encoder: expected lengths, and types for bert and roberta");
+    if (!a->target != !a->scale || (a->next && (!a->target || a->kind != LS_BERT)))
+        return ls__graph_fail(a->g, LS_HERE, "encoder: expected a target with a scale, and next for bert alone");
     return a->x;
 }
 
@@ -90,9 +125,12 @@ ls_tensor *ls__encoder(args a)
     if (!(a.eps > 0)) a.eps = 1e-12f;
     a.types = ls__encoder_types(&a);
     if (!check(&a)) return NULL;
-    ls_tensor *x = embed(&a);
+    ls_tensor *word, *x = embed(&a, &word);
     for (int i = 0; i < a.layers; i++) x = add_block(&a, i, x);
-    if (a.classes) x = head(&a, x);
+    if (a.target)
+        x = pretrain(&a, x, word);
+    else if (a.classes)
+        x = head(&a, x);
     ls__graph_model(g, "encoder", &a, sizeof a);
     return x;
 }

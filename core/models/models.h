@@ -222,6 +222,12 @@ typedef struct ls_encoder_args {
     ls_tensor      *length;  /* B of int32: tokens of each sample; those behind are not read */
     ls_tensor      *type;    /* B x T of int32: 0, or 1 for the second text of a pair; distilbert: NULL */
     int64_t         vocab;   /* 0: 30,522 */
+    ls_tensor      *target;  /* pretraining: B x T of int32, tokens at masked positions, elsewhere -1; NULL: none.  The
+                               result is then the loss, B: scale x the sum of the masked losses + next sentence's */
+    ls_tensor      *next;    /* pretraining, bert: B of int32, 0 if the second part follows the first, else 1 */
+    ls_tensor      *scale;   /* pretraining: B of float32 */
+    ls_tensor     **scores;  /* (optional) pretraining: set to the sum of the masked losses, and of bert the two logits
+                               of next: B x 1, B x 3 */
     ls_encoder_kind kind;
     ls_pool         pool;       /* input of the head */
     int             layers;     /* 0: 4 */

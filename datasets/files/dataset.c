@@ -20,7 +20,7 @@ static const ls_kind *kind_of(const ls_dataset_info *info)
 {
     switch (info->kind) {
     case LS_DATA_TEXT:
-        return &ls__kind_text;
+        return info->masking.part > 0 ? &ls__kind_masked : &ls__kind_text;
     case LS_DATA_ARRAYS:
         return &ls__kind_arrays;
     case LS_DATA_PAIRS:

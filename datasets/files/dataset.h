@@ -63,8 +63,9 @@ typedef struct ls_kind {
      * thread. */
     ls_status (*row)(ls_dataset *d, void *workspace, const ls_order *o, const ls_place *p, void *const *row);
 } ls_kind;
-extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays, ls__kind_pairs, ls__kind_labelled;
-const ls_kind       *ls__kind_of(const ls_dataset *d);
+extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_masked, ls__kind_arrays, ls__kind_pairs,
+    ls__kind_labelled;
+const ls_kind *ls__kind_of(const ls_dataset *d);
 
 /* Sets *bytes to the size of one sample in a column of a batch; LS_ERR_DATA above LS_MAX_SAMPLE_BYTES. */
 ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, size_t *bytes);

@@ -11,8 +11,8 @@
  *
  * Kinds: bytes (256 tokens and <|endoftext|>), chars (one token for each character of the training text), bpe
  * (byte-pair encoding of bytes as GPT-2's, or of characters as sentencepiece's; Sennrich et al. 2016), words (separated
- * by white space; <unk> stands for unknown words, and each newline character becomes <eos>), and wordpiece (BERT's;
- * only loaded).  The files are those of Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of all
+ * by white space; <unk> stands for unknown words, and each newline character becomes <eos>), and wordpiece
+ * (BERT's).  The files are those of Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of all
  * kinds, and gives the same tokens.
  *
  * A tokenizer is immutable: any number of threads may use it at once.
@@ -58,14 +58,14 @@ typedef struct ls_text_line {
 } ls_text_line;
 
 typedef struct ls_tokenizer_training {
-    size_t              size_of; /* sizeof(ls_tokenizer_training); the macro sets it */
-    ls_tokenizer_kind   kind;    /* chars, bpe or words */
-    int32_t             size;    /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs.  words: limit
+    size_t            size_of; /* sizeof(ls_tokenizer_training); the macro sets it */
+    ls_tokenizer_kind kind;    /* chars, bpe, words or wordpiece */
+    int32_t           size;    /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs.  words: limit
                                     of V, with <unk> and <eos>; 0: none */
-    int64_t             min_count; /* bpe: smallest count of a pair that is merged; 0: 2.  words: of a word; 0: 1 */
-    bool                lowercase; /* texts are lower-cased, in training and by the tokenizer */
-    bool                end;       /* chars: add <|endoftext|>, which bpe always has as its last token */
-    int                 files;
+    int64_t min_count; /* bpe, wordpiece: smallest count of a pair that is merged; 0: 2.  words: of a word; 0: 1 */
+    bool    lowercase; /* texts are lower-cased, in training and by the tokenizer */
+    bool    end;       /* chars: add <|endoftext|>, which bpe always has as its last token */
+    int     files;
     const char *const  *file;
     int64_t             lines; /* texts in memory to train on, instead of files */
     const ls_text_line *line;

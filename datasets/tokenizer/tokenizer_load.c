@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/tokenizer_parse.h"
 #include "datasets/tokenizer/tokenizer_settings.h"
 
 enum { MAX_PATH = 4096 };
@@ -204,6 +205,23 @@ ls_status ls_tokenizer_load(ls_tokenizer **t, const char *path)
         if (files[i].data) ls__tokenizer_keep(*t, i, &files[i]);
 end:
     for (int i = 0; i < 2; i++) json_decref(json[i]);
+    ls_arena_free(l.memory);
+    return status;
+}
+
+ls_status ls__tokenizer_parse(ls_tokenizer **t, const char *name, const json_t *root)
+{
+    ls_vocab_file l = {.path = name, .merges_path = name};
+    LS_TRY(ls_arena_new(&l.memory, "tokenizer file"));
+    ls_status status = load_tokenizer(&l, root, NULL, t);
+    char     *text   = status == LS_OK ? json_dumps(root, JSON_COMPACT) : NULL;
+    if (text)
+        ls__tokenizer_keep(*t, 0, &(ls_tokenizer_file){.name = "tokenizer.json", .data = text, .bytes = strlen(text)});
+    if (status == LS_OK && !text) {
+        ls_tokenizer_free(*t);
+        status = LS_FAIL(LS_ERR_ENV, "%s: out of memory for the tokenizer", name);
+    }
+    free(text);
     ls_arena_free(l.memory);
     return status;
 }

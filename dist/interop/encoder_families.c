@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Encoders of texts of Hugging Face's transformers that core/models/encoder.c computes: BERT (MiniLM), RoBERTa and
- * DistilBERT, with or without the head for classes of texts.  Other heads of a file are not loaded.
+ * DistilBERT, alone, with the head for classes of texts, or with those of pretraining.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -111,21 +111,31 @@ static ls_status read(const char *path, const json_t *config, void *out)
 #define HEAD(param, name)                                                                                              \
     {param ".weight", {name ".weight"}, .head = true}, { param ".bias", {name ".bias"}, .head = true }
 
-/* The names of a kind: of the encoder alone, and with the head of *ForSequenceClassification. */
-static const ls_name_row encoder_names[][2][24] = {
+/* The names of a kind: of the encoder alone, with the head of *ForSequenceClassification, and with the heads of
+ * pretraining. */
+enum { BARE, CLASSIFIER, PRETRAINING, FORMS, MOST_ROWS = 28 };
+#define MASKED(transform, norm, masked)                                                                                \
+    HEAD("transform", transform), HEAD("transform_norm", norm), { "masked.bias", {masked}, .head = true }
+static const ls_name_row encoder_names[][FORMS][MOST_ROWS] = {
     [LS_BERT]       = {{BERT_NAMES("")},
-                       {BERT_NAMES("bert."), HEAD("pooler", "bert.pooler.dense"), HEAD("classifier", "classifier")}},
+                       {BERT_NAMES("bert."), HEAD("pooler", "bert.pooler.dense"), HEAD("classifier", "classifier")},
+                       {BERT_NAMES("bert."), HEAD("pooler", "bert.pooler.dense"),
+                        MASKED("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+                               "cls.predictions.bias"),
+                        HEAD("next", "cls.seq_relationship")}},
     [LS_ROBERTA]    = {{BERT_NAMES("")},
                        {BERT_NAMES("roberta."), HEAD("pooler", "classifier.dense"),
-                        HEAD("classifier", "classifier.out_proj")}},
+                        HEAD("classifier", "classifier.out_proj")},
+                       {BERT_NAMES("roberta."), MASKED("lm_head.dense", "lm_head.layer_norm", "lm_head.bias")}},
     [LS_DISTILBERT] = {
         {DISTIL_NAMES("")},
-        {DISTIL_NAMES("distilbert."), HEAD("pooler", "pre_classifier"), HEAD("classifier", "classifier")}}};
+        {DISTIL_NAMES("distilbert."), HEAD("pooler", "pre_classifier"), HEAD("classifier", "classifier")},
+        {DISTIL_NAMES("distilbert."), MASKED("vocab_transform", "vocab_layer_norm", "vocab_projector.bias")}}};
 
 static const ls_name_row *names_of(const void *model)
 {
     const args *a = model;
-    return encoder_names[a->kind][a->classes > 0];
+    return encoder_names[a->kind][a->target ? PRETRAINING : a->classes ? CLASSIFIER : BARE];
 }
 
 static void qkv_rows(const void *model, int64_t rows[LS_PARTS])
@@ -145,8 +155,10 @@ static json_t *write(const void *model)
     const keys *key    = distil ? &distilbert_keys : &bert_keys;
     char        class_name[64];
     /* Transformers has no class with a head on the first token or on the mean. */
-    snprintf(class_name, sizeof class_name, "%s%s", name[a->kind],
-             a->classes && a->pool == LS_POOLER ? "ForSequenceClassification" : "Model");
+    const char *form = a->target                            ? a->kind == LS_BERT ? "ForPreTraining" : "ForMaskedLM"
+                       : a->classes && a->pool == LS_POOLER ? "ForSequenceClassification"
+                                                            : "Model";
+    snprintf(class_name, sizeof class_name, "%s%s", name[a->kind], form);
     json_t *config = json_pack("{s:s, s:[s], s:I, s:I, s:i, s:i, s:I, s:I, s:s, s:f, s:f}", "model_type", type[a->kind],
                                "architectures", class_name, "vocab_size", (json_int_t)a->vocab, key->width,
                                (json_int_t)a->width, key->layers, a->layers, key->heads, a->heads, key->hidden,

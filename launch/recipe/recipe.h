@@ -111,6 +111,8 @@ struct ls_recipe {
         const char *classes[LS_MAX_CLASS_LIST + 1];  /* classes of images that remain; none: all                    */
         int64_t     train_per_class, test_per_class; /* images of each class that remain; 0: all                    */
         bool        streams;                         /* text: samples continue each other, states are carried       */
+        float       mask;                            /* text, encoders: part of the tokens that are masked          */
+        bool        whole_words;                     /* text, encoders: whole words are masked                      */
         bool        shuffle_pixels;                  /* one permutation of the pixels of all images                 */
         int         size;                            /* images are resized to size x size pixels; 0: as they are    */
         int         interpolation;                   /* of that resize, ls_interpolation                            */
@@ -234,11 +236,18 @@ typedef struct ls_encoder_inputs {
     ls_tensor *length;     /* B of int32                                                           */
     ls_tensor *type;       /* B x T of int32; read by models with types, and NULL for the others   */
     int64_t    vocabulary; /* of the data; the model's may be larger                               */
+    /* Pretraining: as in ls_encoder_args; target NULL: none. */
+    ls_tensor  *target, *next, *scale;
+    ls_tensor **scores;
 } ls_encoder_inputs;
 
-/* Adds the recipe's encoder of texts with its head to the graph: *out: B x output->count, or B x model.classes. */
+/* Adds the recipe's encoder of texts with its head to the graph: *out: B x output->count, or B x model.classes; of
+ * pretraining the loss. */
 ls_status ls_recipe_build_encoder(const ls_recipe *r, ls_graph *g, const ls_encoder_inputs *inputs,
                                   const ls_recipe_output *output, ls_tensor **out);
+
+/* Sets *args to the options of the recipe's encoder of texts; false: the model is another. */
+bool ls_recipe_encoder(const ls_recipe *r, ls_encoder_args *args);
 
 /* Returns whether the named model is a language model. */
 bool ls_recipe_is_language(const ls_recipe *r);

@@ -406,7 +406,7 @@ ls_status ls_recipe_build_encoder(const ls_recipe *r, ls_graph *g, const ls_enco
     ls_encoder_args *a     = &args.encoder;
     int64_t          count = output->count;
     LS_TRY(ls_graph_status(g));
-    LS_TRY(choose_classes(r, "classes", &count));
+    if (!inputs->target) LS_TRY(choose_classes(r, "classes", &count));
     LS_TRY(check_kind(r, LS_TEXT_ENCODER, output->data));
     LS_CHECK(r->model.name, LS_ERR_USAGE,
              "%s: expected model.name, because model.layers read one input" LS_HINT "model.name=encoder", end_of(r));
@@ -419,10 +419,23 @@ ls_status ls_recipe_build_encoder(const ls_recipe *r, ls_graph *g, const ls_enco
     a->g       = g;
     a->x       = inputs->x;
     a->length  = inputs->length;
-    a->classes = count;
+    a->classes = inputs->target ? 0 : count;
     a->type    = ls__encoder_types(a) ? inputs->type : NULL;
+    a->target  = inputs->target;
+    a->next    = a->kind == LS_BERT ? inputs->next : NULL;
+    a->scale   = inputs->scale;
+    a->scores  = inputs->scores;
     *out       = find_model(r->model.name)->build(&args);
     return ls_graph_status(g);
+}
+
+bool ls_recipe_encoder(const ls_recipe *r, ls_encoder_args *args)
+{
+    args_room room;
+    if (!r->model.name || find_model(r->model.name)->kind != LS_TEXT_ENCODER || set_model(r, &room) != LS_OK)
+        return false;
+    *args = room.encoder;
+    return true;
 }
 
 bool ls_recipe_is_language(const ls_recipe *r)

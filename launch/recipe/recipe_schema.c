@@ -66,13 +66,14 @@ const ls_key ls__keys[] = {
     {"data.max_length", INT(data.max_length, 1, 1000), .fallback = "10", .bits = true,
      .help = "made pairs: digits of the longest sequence"},
     {"data.tokenizer", AT(STRING, data.tokenizer), .bits = true,
-     .help = "text: tokenizer, which is chars, bytes, bpe, words or the path of a tokenizer; a text downloaded by name "
+     .help = "text: tokenizer, which is chars, bytes, bpe, words, wordpiece or the path of a tokenizer; a text "
+             "downloaded by name "
              "(shakespeare, multi30k) is "
              "imported with it; default: chars, of multi30k bpe, or the tokenizer of the dataset file"},
     {"data.vocab", INT(data.vocab, 0, 1 << 20), .fallback = "0", .bits = true,
-     .help =
-         "tokens of a new bpe tokenizer, made when the program imports a text that it downloaded; 0: 8192; limit of "
-         "a tokenizer of words; 0: none"},
+     .help = "tokens of a new bpe or wordpiece tokenizer, made when the program imports a text that it downloaded; 0: "
+             "8192; limit of "
+             "a tokenizer of words; 0: none"},
     {"data.min_count", INT(data.min_count, 0, INT32_MAX), .fallback = "0", .bits = true,
      .help = "occurrences of a word that does not become <unk>, for a new tokenizer of words; 0: 1"},
     {"data.lowercase", BOOL(data.lowercase), .fallback = "false", .bits = true,
@@ -83,6 +84,11 @@ const ls_key ls__keys[] = {
      .help = "text: cut into as many streams as a batch has samples; each step continues every stream, and a recurrent "
              "model carries its state from step to step, in training and in evaluation (truncated backpropagation "
              "through time)"},
+    {"data.mask", FLOAT(data.mask, 0.001, 0.9), .fallback = "0.15", .bits = true,
+     .help = "text, with model.name=encoder: part of the tokens that are masked (Devlin 2019)"},
+    {"data.whole_words", BOOL(data.whole_words), .fallback = "false", .bits = true,
+     .help =
+         "text, with model.name=encoder and a tokenizer of kind wordpiece: all tokens of a word are masked together"},
     {"data.inputs", LIST(STRINGS, data.inputs, LS_MAX_INPUTS), .bits = true,
      .help = "arrays: names of the HDF5 datasets that the model reads, with the samples in the first dimension; "
              "several are flattened and concatenated"},

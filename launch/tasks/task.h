@@ -111,7 +111,8 @@ typedef struct ls_task {
 
 extern const ls_task *const ls__tasks[]; /* ended by NULL */
 extern const ls_task        ls__task_image_classification, ls__task_language_model, ls__task_array_regression,
-    ls__task_array_classification, ls__task_translation, ls__task_text_classification, ls__task_text_regression;
+    ls__task_array_classification, ls__task_translation, ls__task_text_classification, ls__task_text_regression,
+    ls__task_masked_language_model;
 
 /* Returns the task of a dataset. */
 const ls_task *ls_task_of(const ls_dataset_info *info);

@@ -9,10 +9,9 @@
 #include "launch/tasks/task.h"
 
 const ls_task *const ls__tasks[] = {
-    &ls__task_image_classification, &ls__task_language_model,
-    &ls__task_translation,          &ls__task_array_classification,
-    &ls__task_array_regression,     &ls__task_text_classification,
-    &ls__task_text_regression,      NULL,
+    &ls__task_image_classification, &ls__task_masked_language_model, &ls__task_language_model,
+    &ls__task_translation,          &ls__task_array_classification,  &ls__task_array_regression,
+    &ls__task_text_classification,  &ls__task_text_regression,       NULL,
 };
 
 const ls_task *ls_task_of(const ls_dataset_info *info)

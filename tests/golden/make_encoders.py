@@ -70,6 +70,40 @@ def classifier(name):
     return net
 
 
+PRETRAINED = {"bert": transformers.BertForPreTraining, "roberta": transformers.RobertaForMaskedLM, "distilbert": transformers.DistilBertForMaskedLM}
+
+
+def pretraining(name):
+    """The folder's encoder below the heads of pretraining, with the values of the formula, without dropout."""
+    off = dict(dropout=0.0, attention_dropout=0.0) if name == "distilbert" else dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    net = PRETRAINED[name].from_pretrained(HERE / "encoders" / name, **off).eval()
+    if name == "bert":
+        layers = {"transform": net.cls.predictions.transform.dense, "transform_norm": net.cls.predictions.transform.LayerNorm,
+                  "pooler": net.bert.pooler.dense, "next": net.cls.seq_relationship}
+        bias = net.cls.predictions.bias
+    elif name == "roberta":
+        layers, bias = {"transform": net.lm_head.dense, "transform_norm": net.lm_head.layer_norm}, net.lm_head.bias
+    else:
+        layers, bias = {"transform": net.vocab_transform, "transform_norm": net.vocab_layer_norm}, net.vocab_projector.bias
+    with torch.no_grad():
+        for key, layer in layers.items():
+            layer.weight.copy_(torch.from_numpy(formula.fill(key + ".weight", tuple(layer.weight.shape))))
+            layer.bias.copy_(torch.from_numpy(formula.fill(key + ".bias", tuple(layer.bias.shape))))
+        bias.copy_(torch.from_numpy(formula.fill("masked.bias", tuple(bias.shape))))
+    return net
+
+
+def masked(name):
+    """Every third token of a text is masked; -100 is ignored."""
+    x = batch(name)
+    at = (torch.arange(T)[None] + torch.arange(SAMPLES)[:, None]) % 3 == 0
+    labels = torch.from_numpy(formula.labels("masked", SAMPLES * T, VOCAB)).reshape(SAMPLES, T)
+    x["labels"] = torch.where(at & (x["attention_mask"] > 0), labels, -100)
+    if name == "bert":
+        x["next_sentence_label"] = torch.from_numpy(formula.labels("next", SAMPLES, 2))
+    return x
+
+
 def batch(name):
     tokens = torch.from_numpy(formula.labels("tokens", SAMPLES * T, VOCAB)).reshape(SAMPLES, T)
     lengths = torch.from_numpy(formula.labels("lengths", SAMPLES, T)) + 1
@@ -90,7 +124,7 @@ def rows(net, name):
 def losses(net, logits, x, y, rate=0.01):
     optim, values = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01, foreach=False), []
     for _ in range(20):
-        loss = torch.nn.functional.cross_entropy(logits(net(**x) if isinstance(x, dict) else net(x)), y)
+        loss = net(**x).loss if logits is None else torch.nn.functional.cross_entropy(logits(net(**x) if isinstance(x, dict) else net(x)), y)
         optim.zero_grad()
         loss.backward()
         optim.step()
@@ -109,6 +143,7 @@ def make(out):
             out.array("rows", rows(net, name))
             head, texts = classifier(name), batch(name)
             out.array("losses", losses(head, lambda y: y.logits, texts, y, rate=0.003))
+            out.array("pretraining", losses(pretraining(name), None, masked(name), None, rate=0.003))
             continue
         logits = (lambda y: y) if name == "timm" else (lambda y: y.logits)
         out.case(name, parameters=sum(p.numel() for p in net.parameters() if not p.shape or "mask_token" not in name))

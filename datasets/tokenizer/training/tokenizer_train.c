@@ -7,8 +7,10 @@
 #include "datasets/tokenizer/tokenizer_encode.h"
 #include "datasets/tokenizer/tokenizer_make.h"
 #include "datasets/tokenizer/training/tokenizer_merges.h"
+#include "datasets/tokenizer/training/tokenizer_pieces.h"
 #include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/training/tokenizer_words.h"
+#include "datasets/tokenizer/tokenizer_wordpiece.h"
 #include "datasets/tokenizer/unicode/unicode.h"
 
 enum { DEFAULT_WORDS = 4 << 20 };
@@ -24,11 +26,22 @@ typedef struct training {
     int64_t                      bytes, replaced;
 } training;
 
+/* Counts the words into which BERT splits a text. */
+static ls_status take_pieced(training *tr, const ls_tokenizer *t, const uint8_t *text, size_t bytes)
+{
+    for (size_t i = 0, n, space = 0; i < bytes; i += n ? n : space) {
+        n = ls__wordpiece_next(t, text + i, bytes - i, &space);
+        if (n) LS_TRY(ls__words_count(&tr->words, text + i, n));
+    }
+    return LS_OK;
+}
+
 static ls_status take_words(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
                             const ls_added *added)
 {
     training *tr = context;
     if (t->kind == LS_TOKENIZER_WORDS) return ls__spaced_count(&tr->words, t->classes, text, bytes);
+    if (t->kind == LS_TOKENIZER_WORDPIECE) return added ? LS_OK : take_pieced(tr, t, text, bytes);
     for (size_t i = 0, n; !added && i < bytes; i += n) {
         n = ls__word(t->classes, text + i, bytes - i);
         LS_TRY(ls__words_count(&tr->words, text + i, n));
@@ -166,6 +179,16 @@ static ls_status train_words(training *tr, ls_tokenizer **t)
     return LS_OK;
 }
 
+static ls_status train_pieces(training *tr, ls_tokenizer **t)
+{
+    const ls_tokenizer_training *o = tr->options;
+    LS_CHECK(o->size >= 100 && o->size <= LS_MAX_VOCABULARY, LS_ERR_USAGE,
+             "tokenizer training: size: expected 100 to %d tokens, found %d", LS_MAX_VOCABULARY, o->size);
+    LS_TRY(ls__pieces_base(&tr->base, o->lowercase));
+    LS_TRY(read_files(tr));
+    return ls__pieces_learn(t, &tr->words, o->size, o->min_count ? o->min_count : 2, o->lowercase, tr->memory);
+}
+
 /* Returns the first character of the texts from `code` on; LS_UNICODE_END: none. */
 static uint32_t next_seen(const training *tr, uint32_t code)
 {
@@ -209,9 +232,9 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *giv
     training              tr = {.options = o};
     ls_status             status;
     LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_tokenizer_training"));
-    LS_CHECK(o->kind >= LS_TOKENIZER_CHARS && o->kind <= LS_TOKENIZER_WORDS, LS_ERR_USAGE,
-             "tokenizer training: kind: expected chars, bpe or words" LS_HINT
-             "ls_tokenizer_bytes needs no training; wordpiece is loaded from a file");
+    LS_CHECK(o->kind >= LS_TOKENIZER_CHARS && o->kind <= LS_TOKENIZER_WORDPIECE, LS_ERR_USAGE,
+             "tokenizer training: kind: expected chars, bpe, words or wordpiece" LS_HINT
+             "ls_tokenizer_bytes needs no training");
     LS_CHECK(o->max_words >= 0 && o->max_words < UINT32_MAX && o->min_count >= 0, LS_ERR_USAGE,
              "tokenizer training: max_words, min_count: expected 0 or more, found %lld and %lld",
              (long long)o->max_words, (long long)o->min_count);
@@ -221,7 +244,8 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *giv
     LS_TRY(ls_arena_new(&tr.memory, "tokenizer training"));
     status = o->kind == LS_TOKENIZER_BPE     ? train_bpe(&tr, t)
              : o->kind == LS_TOKENIZER_CHARS ? train_chars(&tr, t)
-                                             : train_words(&tr, t);
+             : o->kind == LS_TOKENIZER_WORDS ? train_words(&tr, t)
+                                             : train_pieces(&tr, t);
     set(o->bytes, tr.bytes);
     set(o->replaced, tr.replaced);
     set(o->words, tr.words.words);

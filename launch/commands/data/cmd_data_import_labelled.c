@@ -109,8 +109,8 @@ const ls_command ls__command_data_import_labelled = {
           {"label", "COLUMN", "column of the label; default label"},
           {"regression", NULL, "labels are numbers to predict, also if all are whole numbers"},
           {"tokenizer", "TOKENIZER",
-           "path of a tokenizer, such as that of the pretrained model; bpe, words, chars (learnt from FILE), or bytes; "
-             "default bpe"},
+           "path of a tokenizer, such as that of the pretrained model; bpe, words, wordpiece or chars (learnt from "
+             "FILE), or bytes; default bpe"},
           {"vocab", "N",
            "size of the vocabulary that bpe learns, tokens; default 8192; words: the most frequent N; default: all"},
           {"min-count", "N", "words: least number of occurrences of a word that does not become <unk>; default 1"},

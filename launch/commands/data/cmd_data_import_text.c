@@ -67,7 +67,7 @@ const ls_command ls__command_data_import_text = {
     .options   = LS_OPTIONS(
           {"shards", "N", "number of files that each split is cut into; default 1"},
           {"tokenizer", "TOKENIZER",
-           "bytes, chars, bpe, words (learnt from the files), or the path of a tokenizer; default bpe"},
+           "bytes, chars, bpe, words, wordpiece (learnt from the files), or the path of a tokenizer; default bpe"},
           {"vocab", "N",
            "size of the vocabulary that bpe learns, tokens; default 8192; words: the most frequent N; default: all"},
           {"min-count", "N", "words: least number of occurrences of a word that does not become <unk>; default 1"},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `lockstep data inspect` of text: prints counts, the most frequent tokens, and the start of the text. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +44,14 @@ void ls__print_escaped(const char *text, size_t bytes)
 
 static void print_frequent(const ls_tokenizer *t, int64_t *count, int classes, int64_t tokens)
 {
-    int     used = 0;
-    int64_t most = 0;
-    for (int i = 0; i < classes; i++) used += count[i] > 0;
+    int     used    = 0;
+    int64_t most    = 0;
+    double  entropy = 0;
+    for (int i = 0; i < classes; i++) {
+        used += count[i] > 0;
+        if (count[i]) entropy -= (double)count[i] / (double)tokens * log((double)count[i] / (double)tokens);
+    }
+    printf("  entropy    %.3f nats per token: the loss of a model that knows only how often tokens occur\n", entropy);
     printf("  used       %d of the %d tokens of the vocabulary; the most frequent:\n", used, classes);
     for (int k = 0; k < SHOWN && k < used; k++) {
         int best = 0;

@@ -12,12 +12,13 @@ enum { SAMPLE_BYTES = 1 << 20, DEFAULT_VOCABULARY = 8192 };
 
 static ls_status kind_of(const char *text, ls_tokenizer_kind *kind)
 {
-    for (int k = LS_TOKENIZER_CHARS; k <= LS_TOKENIZER_WORDS; k++)
+    for (int k = LS_TOKENIZER_CHARS; k <= LS_TOKENIZER_WORDPIECE; k++)
         if (!strcmp(text, ls_tokenizer_kind_text((ls_tokenizer_kind)k))) {
             *kind = (ls_tokenizer_kind)k;
             return LS_OK;
         }
-    return LS_FAIL(LS_ERR_USAGE, "data train-tokenizer: --kind: expected bpe, words or chars, found '%s'" LS_HINT "%s",
+    return LS_FAIL(LS_ERR_USAGE,
+                   "data train-tokenizer: --kind: expected bpe, words, wordpiece or chars, found '%s'" LS_HINT "%s",
                    text,
                    strcmp(text, "bytes") ? "`lockstep data train-tokenizer --help`"
                                          : "kind bytes has nothing to learn: `--tokenizer bytes` needs no file");
@@ -82,11 +83,16 @@ static ls_status train_tokenizer(int argc, char **argv)
                                       .end       = ls_args_option(args, "end") != NULL,
                                       .lowercase = ls_args_option(args, "lowercase") != NULL};
     LS_TRY(kind_of(kind ? kind : "bpe", &training.kind));
-    bool bpe = training.kind == LS_TOKENIZER_BPE, spaced = training.kind == LS_TOKENIZER_WORDS;
+    bool bpe    = training.kind == LS_TOKENIZER_BPE || training.kind == LS_TOKENIZER_WORDPIECE,
+         spaced = training.kind == LS_TOKENIZER_WORDS;
     LS_CHECK(bpe || spaced || !ls_args_option(args, "vocabulary"), LS_ERR_USAGE,
              "data train-tokenizer: --vocabulary: kind chars has as many tokens as the text has characters" LS_HINT
              "leave the option out");
-    LS_TRY(ls_args_int(args, "vocabulary", bpe ? 257 : 3, 1 << 24, bpe ? DEFAULT_VOCABULARY : 0, &size));
+    LS_TRY(ls_args_int(args, "vocabulary",
+                       training.kind == LS_TOKENIZER_BPE ? 257
+                       : bpe                             ? 100
+                                                         : 3,
+                       1 << 24, bpe ? DEFAULT_VOCABULARY : 0, &size));
     LS_TRY(ls_args_int(args, "min-count", 1, INT32_MAX, spaced ? 1 : 2, &min_count));
     LS_TRY(ls_args_int(args, "words", 1024, INT32_MAX, 4 << 20, &max_words));
     training.size      = (int32_t)size;
@@ -107,18 +113,18 @@ const ls_command ls__command_data_train_tokenizer = {
                  "bpe: byte-pair encoding of bytes, as GPT-2's; <|endoftext|> is its last token.  chars: one token for "
                  "each character of\n"
                  "the text.  words: words separated by white space; <unk> stands for the others, <eos> for ends of "
-                 "lines.\n"
+                 "lines.  wordpiece: BERT's pieces of words, with [CLS], [SEP] and [MASK].\n"
                  "Memory depends on the number of different words, not on the length of the text.\n"
                  "\n"
                  "  lockstep data train-tokenizer --vocabulary 4096 books/*.txt tokens",
-    .options =
-        LS_OPTIONS({"kind", "KIND", "bpe, words or chars; default bpe"},
-                   {"vocabulary", "N",
-                    "bpe: size of the vocabulary, tokens; default 8192; words: the most frequent N; default: "
-                    "all"},
-                   {"min-count", "N", "least occurrences of a pair that bpe merges, default 2; of a word, default 1"},
-                   {"lowercase", NULL, "the tokenizer lower-cases texts"},
-                   {"words", "N", "bpe, words: most different words kept in memory; default 4194304"},
-                   {"end", NULL, "chars: add the token <|endoftext|>"}),
+    .options   = LS_OPTIONS(
+          {"kind", "KIND", "bpe, words, wordpiece or chars; default bpe"},
+          {"vocabulary", "N",
+           "bpe, wordpiece: size of the vocabulary, tokens; default 8192; words: the most frequent N; default: "
+             "all"},
+          {"min-count", "N", "least occurrences of a pair that is merged, default 2; of a word, default 1"},
+          {"lowercase", NULL, "the tokenizer lower-cases texts"},
+          {"words", "N", "bpe, words, wordpiece: most different words kept in memory; default 4194304"},
+          {"end", NULL, "chars: add the token <|endoftext|>"}),
     .run = train_tokenizer,
 };

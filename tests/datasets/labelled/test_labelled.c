@@ -276,7 +276,7 @@ static void options_are_checked(void **state)
     assert_fails(ls_import_labelled(&o), LS_ERR_USAGE, "--second: expected --text as well");
     o           = plain("g.tsv");
     o.tokenizer = "missing";
-    assert_fails(ls_import_labelled(&o), LS_ERR_USAGE, "expected bytes, chars, bpe, words or the path");
+    assert_fails(ls_import_labelled(&o), LS_ERR_USAGE, "expected bytes, chars, bpe, words, wordpiece or the path");
     o = plain("no.tsv");
     assert_fails(ls_import_labelled(&o), LS_ERR_DATA, "no.tsv");
     assert_int_equal(folder_count("out"), -1);

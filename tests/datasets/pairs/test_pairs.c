@@ -192,7 +192,8 @@ static void refused_imports(void **state)
     assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "import pairs: valid: expected two files, found one");
     o           = plain("one", "one");
     o.tokenizer = "none/tokenizer.json";
-    assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "expected bytes, chars, bpe, words or the path of a tokenizer");
+    assert_fails(ls_import_pairs(&o), LS_ERR_USAGE,
+                 "expected bytes, chars, bpe, words, wordpiece or the path of a tokenizer");
     o.tokenizer  = "chars";
     o.vocabulary = 300;
     assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "--vocab 300: the tokenizer chars has a fixed size");

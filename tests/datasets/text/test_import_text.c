@@ -213,7 +213,7 @@ static void nothing_is_left_behind(void **state)
          "too few to hold out a part of 0.1"}, /* one line */
         {{.files = 1, .file = one, .tokenizer = "bytes", .vocabulary = 9, .valid = 0.1, .shards = 1},
          LS_ERR_USAGE,
-         "only bpe and words are trained to a size"},
+         "only bpe, words and wordpiece are trained to a size"},
         {{.files = 1, .file = other, .tokenizer = "made", .valid = 0.1, .shards = 1}, LS_ERR_DATA, ""},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

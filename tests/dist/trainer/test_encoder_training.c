@@ -107,6 +107,69 @@ static void check_classes(const golden *file, const char *folder)
     ls_graph_free(g);
 }
 
+/* Twenty losses of masked language modelling, and for BERT of next sentence, from the folder's encoder. */
+static void check_pretraining(const golden *file, const char *folder)
+{
+    static const char *const head[] = {"transform.weight",    "transform.bias", "transform_norm.weight",
+                                       "transform_norm.bias", "masked.bias",    "pooler.weight",
+                                       "pooler.bias",         "next.weight",    "next.bias"};
+    static int32_t           target[SAMPLES * T], next[SAMPLES];
+    static float             scale[SAMPLES];
+    const golden_array      *want = golden_get(file, "pretraining");
+    ls_graph                *g    = ls_graph_new();
+    ls_encoder_args          a;
+    ls_trainer              *t;
+    int                      masked = 0;
+    read_args(&ls__arch_encoder, folder, &a);
+    a.dropout = 0;
+    a.g       = g;
+    a.x       = ls_input(g, "tokens", LS_I32, T);
+    a.length  = ls_input(g, "length", LS_I32);
+    a.target  = ls_input(g, "target", LS_I32, T);
+    a.scale   = ls_input(g, "scale", LS_F32);
+    if (a.types) a.type = ls_input(g, "type", LS_I32, T);
+    if (a.kind == LS_BERT) a.next = ls_input(g, "next", LS_I32);
+    ls_tensor *loss = ls__encoder(a);
+    golden_labels("masked", SAMPLES * T, VOCAB, target);
+    golden_labels("next", SAMPLES, 2, next);
+    for (int i = 0; i < SAMPLES * T; i++) {
+        const bool counts = (i % T + i / T) % 3 == 0 && i % T < lengths[i / T];
+        if (!counts) target[i] = -1;
+        masked += counts;
+    }
+    for (int b = 0; b < SAMPLES; b++) scale[b] = (float)SAMPLES / (float)masked;
+    assert_ok(ls_trainer_new(&t, g, loss, .batch = SAMPLES, .seed = 1,
+                             .optim = ls_adamw(.lr = 0.003f, .weight_decay = 0.01f)));
+    ls_params                  *params  = ls_trainer_params(t);
+    const ls_pretrained_options options = {.head = {"next.weight", "next.bias"}};
+    assert_ok(ls_pretrained_load(folder, params, &options));
+    for (int i = 0; i < (a.kind == LS_BERT ? 9 : 5); i++) {
+        const int64_t *dim;
+        int            rank;
+        float         *values = ls_params_get(params, ls_params_find(params, head[i]), NULL, &rank, &dim);
+        golden_fill(head[i], dim[0] * (rank > 1 ? dim[1] : 1), 1, values);
+    }
+    ls_batch batch = text_batch(&a, 0, SAMPLES, T);
+    const struct {
+        const char *name;
+        const void *data;
+        int64_t     dim0;
+    } more[] = {{"target", target, T}, {"scale", scale, 0}, {"next", next, 0}};
+    for (int i = 0; i < (a.kind == LS_BERT ? 3 : 2); i++) {
+        batch.name[batch.inputs]   = more[i].name;
+        batch.data[batch.inputs]   = more[i].data;
+        batch.dim0[batch.inputs++] = more[i].dim0;
+    }
+    for (int step = 0; step < want->count; step++) {
+        ls_metrics metrics;
+        assert_ok(ls_trainer_step(t, &batch, &metrics));
+        const float value = (float)metrics.loss;
+        golden_close_to(file, "pretraining", 1, &value, want->f32 + step, 1e-3, 1e-4);
+    }
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
 static void check_text(const golden *file, const char *folder)
 {
     ls_graph       *g = ls_graph_new();
@@ -201,7 +264,7 @@ static void as_pytorch(void **state)
         if (golden_number(&file, "parameters", 0) > 0)
             check_image(&file, folder);
         else
-            check_text(&file, folder), check_classes(&file, folder);
+            check_text(&file, folder), check_classes(&file, folder), check_pretraining(&file, folder);
     }
     golden_close(&file);
     assert_int_equal(cases, 7);

@@ -465,6 +465,18 @@ static void test_build(void **state)
             ls_graph_free(g);
             continue;
         }
+        if (r->model.name && !strcmp(r->model.name, "encoder")) {
+            const ls_encoder_inputs in = {.x          = ls_input(g, "tokens", LS_I32, 16),
+                                          .length     = ls_input(g, "length", LS_I32),
+                                          .type       = ls_input(g, "type", LS_I32, 16),
+                                          .vocabulary = 99};
+            if (ls_recipe_build_encoder(r, g, &in, &(ls_recipe_output){10, "class", "texts"}, &logits) != LS_OK)
+                fail_msg("%s: %s", t->name, ls_error_message());
+            assert_int_equal(logits->dim[0], 10);
+            ls_recipe_free(r);
+            ls_graph_free(g);
+            continue;
+        }
         const int64_t side = r->model.name && !strcmp(r->model.name, "vit") ? 28 : 64; /* a multiple of the patch */
         if (!strcmp(r->data.path, "shakespeare")) {
             int64_t    context, vocabulary = r->data.vocab ? r->data.vocab : 65;

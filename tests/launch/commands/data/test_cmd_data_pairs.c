@@ -77,7 +77,7 @@ static void wrong_inputs_are_refused(void **state)
         {"en de made --vocab 12", 2, "size: expected 257"},
         {"en de made --vocab 300 --tokenizer bytes", 2, "--vocab 300: the tokenizer bytes has a fixed size"},
         {"en de made --min-count 2", 2, "--min-count 2: expected with the tokenizer words, found bpe"},
-        {"en de made --tokenizer word", 2, "expected bytes, chars, bpe, words or the path of a tokenizer"},
+        {"en de made --tokenizer word", 2, "expected bytes, chars, bpe, words, wordpiece or the path of a tokenizer"},
         {"en de made --tokenizer en", 3, "en, line 1"},
         {"en de made --separate --tokenizer bytes", 2, "--separate: the tokenizer bytes has one vocabulary"},
         {"en de made --valid en", 2, "--valid: expected SRC TGT, found the end of the line"},

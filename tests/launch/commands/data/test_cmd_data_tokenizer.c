@@ -61,7 +61,7 @@ static void refuses_wrong_arguments(void **state)
         {"data train-tokenizer . made", 3, "cannot be read: Is a directory"},
         {"data train-tokenizer text", 2, "TEXT ... OUT"},
         {"data train-tokenizer --kind bytes text made", 2, "kind bytes has nothing to learn"},
-        {"data train-tokenizer --kind word text made", 2, "expected bpe, words or chars, found 'word'"},
+        {"data train-tokenizer --kind word text made", 2, "expected bpe, words, wordpiece or chars, found 'word'"},
         {"data train-tokenizer --kind chars --vocabulary 300 text made", 2, "leave the option out"},
         {"data train-tokenizer --vocabulary 256 text made", 2, "257"},
         {"data train-tokenizer text no/such/place", 4, "cannot be written"},
