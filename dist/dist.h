@@ -199,6 +199,10 @@ typedef struct ls_trainer_options {
     ls_device  device;
     ls_tensor *logits; /* with `label`: for the accuracy in metrics.  Default: NaN */
     ls_tensor *label;
+    /* Planned memory of a rank, bytes, as if it shared the parameters with no other rank: values are recomputed in
+     * backward until it suffices.  LS_ERR_USAGE names the least.  0: no limit */
+    int64_t memory;
+    bool    snapshot; /* with `memory`: a copy for checkpoints is part of it (ls_saver_new) */
 } ls_trainer_options;
 
 /* Creates a trainer, with the options as designated initialisers.  Several trainers may use one graph, at different

@@ -257,19 +257,18 @@ bool ls__can_recompute(const ls_program *p, const ls_node *n)
     return true;
 }
 
-/* Whether backward computes out[0] of `n` again. */
-static bool is_recomputed(const ls_program *p, const ls_node *n)
+bool ls__is_recomputed(const ls_program *p, const ls_node *n)
 {
-    return (ls__is_cheap(n) || p->recompute[n->index]) && ls__can_recompute(p, n);
+    return p->recompute[n->index] || (ls__is_cheap(n) && ls__can_recompute(p, n));
 }
 
-/* The buffer from which backward reads an input of `user`.  Emits the RECOMPUTE instruction that fills it, if the value
- * is recomputed and backward has not needed it before. */
-static int backward_value(ls_program *p, const ls_node *user, int k_of_user)
+static int backward_value(ls_program *p, const ls_node *user, int k_of_user);
+
+/* The buffer of the recomputed out[0] of a node.  Emits the RECOMPUTE instruction that fills it, if backward has not
+ * needed it before. */
+static int recomputed_value(ls_program *p, const ls_node *n)
 {
-    const ls_tensor *t = ls__root(user->in[k_of_user]);
-    const ls_node   *n = p->maker[t->index];
-    if (!n || t != n->out[0] || !is_recomputed(p, n)) return input_buffer(p, user, k_of_user);
+    const ls_tensor *t = n->out[0];
     if (p->recomputed_of[t->index] >= 0) return p->recomputed_of[t->index];
     ls_instr instr = ls__blank_instr(LS_INSTR_RECOMPUTE, ls__op(n)->name);
     instr.node     = n;
@@ -287,6 +286,15 @@ static int backward_value(ls_program *p, const ls_node *user, int k_of_user)
     if (sums_batch(p, n)) set_stage(p, n, &instr, LS_STAGE_REST);
     ls__append_instr(p, &instr);
     return instr.out[0];
+}
+
+/* The buffer from which backward reads an input of `user`. */
+static int backward_value(ls_program *p, const ls_node *user, int k_of_user)
+{
+    const ls_tensor *t = ls__root(user->in[k_of_user]);
+    const ls_node   *n = p->maker[t->index];
+    if (!n || t != n->out[0] || !ls__is_recomputed(p, n)) return input_buffer(p, user, k_of_user);
+    return recomputed_value(p, n);
 }
 
 static void emit_fold(ls_program *p, int buffer)
@@ -445,7 +453,8 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     for (int k = 0; k < n->ins; k++)
         if (n->in[k] && ls__saves(n) & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n, k);
     for (int k = 0; k < n->outs; k++)
-        if (with_loss || ls__saves(n) & LS_SAVES_OUT(k)) instr.out[k] = ls__value_buffer(p, n->out[k]);
+        if (with_loss || ls__saves(n) & LS_SAVES_OUT(k))
+            instr.out[k] = k == 0 && ls__is_recomputed(p, n) ? recomputed_value(p, n) : ls__value_buffer(p, n->out[k]);
     for (int k = 0; k < n->ins; k++) {
         if (!wants_grad(n, k)) continue;
         instr.din[k] = grad_buffer(p, n->in[k]);

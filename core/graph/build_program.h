@@ -10,6 +10,8 @@ ls_status ls__build_program(ls_program *p);
 
 /* Whether backward can compute out[0] of `n` again: all values that forward reads are there when backward runs. */
 bool ls__can_recompute(const ls_program *p, const ls_node *n);
+/* Whether backward computes out[0] of a node again: it is cheap, or chosen in p->recompute. */
+bool ls__is_recomputed(const ls_program *p, const ls_node *n);
 
 /* The buffer of a tensor's value; added to the program if it has none. */
 int ls__value_buffer(ls_program *p, const ls_tensor *tensor);

@@ -109,6 +109,7 @@ typedef struct ls_program_options {
     ls_tensor        *gradient; /* the program keeps the gradient of this value; NULL: none */
     int64_t           max_rows; /* samples of a run, at most */
     int               max_shards;
+    size_t            arena_bytes; /* recompute as much as needed for an arena of this size, if possible; 0: no limit */
     /* Ops may use the memory of gradients that a run has not written yet as workspace.  False if a run adds to
      * gradients of an earlier run. */
     bool      gradient_scratch;

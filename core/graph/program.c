@@ -19,6 +19,20 @@ static ls_status check_loss(const ls_tensor *loss)
     return LS_OK;
 }
 
+/* Recomputes what options.arena_bytes requires.  The search is made in another program, whose memory is released. */
+static ls_status fit_into_arena(ls_program *p)
+{
+    ls_program        *other;
+    ls_program_options options = p->options;
+    options.arena_bytes        = 0;
+    LS_TRY(ls__program_new(&other, p->graph, p->params, &options));
+    const ls_status status = ls__recompute_for_arena(other, p->options.arena_bytes);
+    memcpy(p->recompute, other->recompute, (size_t)p->graph->nodes);
+    ls__program_free(other);
+    LS_TRY(status);
+    return ls__build_program(p);
+}
+
 ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, const ls_program_options *options)
 {
     ls_arena *memory;
@@ -54,6 +68,7 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
     p->packed_of     = ls_arena_alloc(memory, ((size_t)g->nodes + 1) * sizeof *p->packed_of);
     p->deferral      = ls_arena_alloc(memory, ((size_t)g->nodes + 1) * sizeof *p->deferral);
     ls_status status = ls__build_with_recompute(p);
+    if (status == LS_OK && options->loss && options->arena_bytes) status = fit_into_arena(p);
     if (status != LS_OK) {
         ls__program_free(p);
         return status;

@@ -79,6 +79,11 @@ static int default_shards(const ls_trainer *t)
     return shards;
 }
 
+static bool wants_zero2(const ls_trainer *t)
+{
+    return t->options.zero == 2 && ls_comm_size(t->comm) > 1 && t->options.accumulate == 1;
+}
+
 ls_status ls__trainer_check_options(ls_trainer *t)
 {
     ls_trainer_options *o     = &t->options;
@@ -91,7 +96,7 @@ ls_status ls__trainer_check_options(ls_trainer *t)
     LS_CHECK(o->zero >= 0 && o->zero <= 2, LS_ERR_USAGE, "train.zero: expected 0, 1 or 2, found %d", o->zero);
     t->output = o->zero ? LS_ALLREDUCE_PARTITIONED : LS_ALLREDUCE_EVERY_HOST;
     /* With micro-steps no node of the tree is complete before the last one. */
-    t->zero2 = o->zero == 2 && ranks > 1 && o->accumulate == 1;
+    t->zero2 = wants_zero2(t);
     LS_CHECK(!o->logits == !o->label, LS_ERR_USAGE,
              "ls_trainer_options: accuracy needs both logits and label, found one of them");
     if (!o->optim.size) o->optim = ls_sgd();
@@ -260,8 +265,7 @@ static void make_buckets(ls_trainer *t, const ls_program *p)
     t->buckets = n;
 }
 
-/* The floats of the summed gradient on the rank with the largest partition, which is the last rank. */
-static int64_t largest_partition(const ls_trainer *t)
+int64_t ls__trainer_largest_partition(const ls_trainer *t)
 {
     int64_t floats = 0;
     for (int i = 0; i < t->buckets; i++)
@@ -296,7 +300,7 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
         bucket[i] = t->bucket[i].bucket;
     }
     int64_t floats = ls__zero2_plan(t->arena, p, bucket, begins, n, buffer);
-    t->zero2       = floats + largest_partition(t) + direction_floats(t) < (int64_t)t->params->sums;
+    t->zero2       = floats + ls__trainer_largest_partition(t) + direction_floats(t) < (int64_t)t->params->sums;
     if (!t->zero2) {
         p->options.gradient_scratch = true;
         return LS_OK;
@@ -412,7 +416,7 @@ static int64_t max_rows(const ls_trainer *t, const phase *ph, int64_t batch)
     return (batch * max_shards(ph) + t->options.shards - 1) / t->options.shards;
 }
 
-static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool training)
+static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool training, size_t arena_bytes)
 {
     ls_tensor         *output[3] = {t->loss};
     ls_program_options options   = {.output           = output,
@@ -420,6 +424,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
                                     .loss             = training ? t->loss : NULL,
                                     .max_rows         = max_rows(t, ph, batch),
                                     .max_shards       = max_shards(ph),
+                                    .arena_bytes      = arena_bytes,
                                     .gradient_scratch = ph->micros == 1 && !t->zero2,
                                     .device           = t->options.device};
     ls_instr           sum       = {.kind    = LS_INSTR_CALL,
@@ -444,6 +449,17 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
     return ls__program_plan(ph->program);
 }
 
+ls_status ls__trainer_build_step(ls_trainer *t, size_t arena_bytes)
+{
+    phase *ph = &t->train;
+    ls__program_free(ph->program);
+    ph->program   = NULL;
+    ph->stride    = t->params->grads;
+    t->zero2      = wants_zero2(t);
+    t->sums_shift = 0;
+    return build_program(t, ph, t->options.batch, true, arena_bytes);
+}
+
 ls_status ls__trainer_build(ls_trainer *t)
 {
     const ls_trainer_options *o     = &t->options;
@@ -458,8 +474,9 @@ ls_status ls__trainer_build(ls_trainer *t)
     }
     LS_TRY(ls__allreduce_new(&train->allreduce, t->comm, o->shards, train->micros, (int64_t)t->params->grads));
     LS_TRY(ls__allreduce_new(&eval->allreduce, t->comm, o->shards, 1, LS_HEADER));
-    LS_TRY(build_program(t, train, o->batch, true));
-    LS_TRY(build_program(t, eval, o->eval_batch ? o->eval_batch : o->batch, false));
+    LS_TRY(ls__trainer_build_step(t, 0));
+    LS_TRY(build_program(t, eval, o->eval_batch ? o->eval_batch : o->batch, false, 0));
+    LS_TRY(ls__trainer_fit_memory(t));
     LS_CHECK(!train->program->state_bytes || train->micros == 1, LS_ERR_USAGE,
              "train.accumulate: expected 1, because the model carries states from step to step; found %d" LS_HINT
              "use fewer streams, more ranks, or leave train.accumulate out",
@@ -476,22 +493,18 @@ ls_status ls__trainer_build(ls_trainer *t)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-static size_t gradient_bytes(const phase *ph)
-{
-    return (size_t)ls__allreduce_slots(ph->allreduce) * ph->stride * sizeof(float);
-}
-
 /* Allocates gradients and parameters.  On a host with shared memory the parameters are one block, made by its lowest
  * rank. */
 static ls_status make_shared_memory(ls_trainer *t)
 {
     phase   *train = &t->train, *eval = &t->eval;
     ls_comm *c = t->comm;
-    LS_TRY(ls__shared_memory_new(&train->memory, c, t->options.shared_memory, gradient_bytes(train), "gradient"));
+    LS_TRY(ls__shared_memory_new(&train->memory, c, t->options.shared_memory, ls__trainer_gradient_bytes(train),
+                                 "gradient"));
     bool                  shared = train->memory->shared, makes_params = !shared || c->host[c->rank] == c->rank;
     ls_shared_memory_mode mode        = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
     size_t                param_bytes = makes_params ? t->params->floats * sizeof(float) : 0;
-    LS_TRY(ls__shared_memory_new(&eval->memory, c, mode, gradient_bytes(eval), "evaluation"));
+    LS_TRY(ls__shared_memory_new(&eval->memory, c, mode, ls__trainer_gradient_bytes(eval), "evaluation"));
     LS_TRY(ls__shared_memory_new(&t->values, c, mode, param_bytes, "parameter"));
     LS_TRY(ls__trainer_make_directions(t, mode));
     t->params->block = t->values->block[0];

@@ -31,6 +31,7 @@ static ls_status create(ls_trainer *t)
     status = ls__trainer_build(t);
     if (t->comm->host) status = ls_comm_agree(t->comm, status);
     LS_TRY(status);
+    LS_TRY(ls__trainer_check_memory(t));
     return ls__trainer_make_memory(t);
 }
 

@@ -8,6 +8,7 @@
  *     dist/trainer/trainer_update.c     the instructions of a step: loss sums, all-reduce, update
  *     dist/trainer/trainer_matrices.c   hidden matrices of the optimizer muon: which rank orthogonalises which
  *     dist/trainer/trainer_partition.c  which rank updates which parameters; positions of gradients and state
+ *     dist/trainer/trainer_fit.c        recomputation for a limit of memory
  *     dist/trainer/trainer_memory.c     sizes of the memory
  *     dist/trainer/replica_check.c      comparison of the parameters of all ranks
  *     dist/trainer/zero2_buffers.c      positions of buckets that share memory (ZeRO stage 2)
@@ -129,6 +130,7 @@ struct ls_trainer {
     bucket_call *bucket; /* by the position at which they are complete */
     double       bucket_seconds;
     int64_t      max_bucket_bytes; /* 0: no limit */
+    int64_t      least_memory;     /* bytes that this rank needs, if options.memory is less; 0: it suffices */
     bool         zero2;            /* buckets share memory, and the summed gradient is partitioned */
     ls_block     summed_gradient;  /* zero2: the sums of this rank's partition, in the layout of a state block */
 
@@ -179,8 +181,13 @@ void ls__trainer_read_header(ls_metrics *m, const float *header);
 /* The parts of ls__trainer_new.  Those that say so are collective. */
 ls_status ls__trainer_check_options(ls_trainer *t);
 ls_status ls__trainer_lay_out(ls_trainer *t);
-ls_status ls__trainer_build(ls_trainer *t);       /* programs and their memory */
-ls_status ls__trainer_make_memory(ls_trainer *t); /* shared memory, partitions, optimizer state.  Collective */
+ls_status ls__trainer_build(ls_trainer *t); /* programs and their memory */
+/* Builds the program of a step, again if there is one, for an arena of `arena_bytes`; 0: no limit. */
+ls_status ls__trainer_build_step(ls_trainer *t, size_t arena_bytes);
+/* Recomputes values until the planned memory is at most options.memory.  Sets least_memory if it cannot. */
+ls_status ls__trainer_fit_memory(ls_trainer *t);
+ls_status ls__trainer_check_memory(ls_trainer *t); /* LS_ERR_USAGE: options.memory is too small.  Collective */
+ls_status ls__trainer_make_memory(ls_trainer *t);  /* shared memory, partitions, optimizer state.  Collective */
 
 /* Checks that all ranks have the same parameters; LS_ERR_ENV names the first that differs and the ranks.  Collective.
  */
@@ -188,6 +195,10 @@ ls_status ls__trainer_check_replicas(ls_trainer *t);
 
 /* Computes the partitions of the ranks.  The all-reduce must know its hosts. */
 void ls__trainer_find_partitions(ls_trainer *t);
+/* The floats of the summed gradient on the rank with the largest partition, which is the last rank. */
+int64_t ls__trainer_largest_partition(const ls_trainer *t);
+/* The bytes of all gradient blocks of a rank. */
+size_t ls__trainer_gradient_bytes(const phase *ph);
 /* zero2: allocates the summed gradient, and computes the output positions of all buckets. */
 ls_status ls__trainer_place_outputs(ls_trainer *t);
 /* The pieces of this rank's partition, and the size of its optimizer state, floats. */
@@ -203,6 +214,8 @@ void ls__trainer_find_owners(ls_trainer *t);
 ls_status ls__trainer_make_directions(ls_trainer *t, ls_shared_memory_mode mode);
 /* Allocates the workspace. */
 ls_status ls__trainer_make_orthogonal(ls_trainer *t);
+/* Upper limit of both, bytes. */
+size_t ls__trainer_matrix_bytes(const ls_trainer *t);
 /* Renews the momentum of all hidden matrices, and orthogonalises it.  Collective. */
 ls_status ls__trainer_orthogonalise(ls_trainer *t, double grad_scale);
 /* The orthogonalised matrices at an offset of the parameter block. */

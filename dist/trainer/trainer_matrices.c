@@ -139,14 +139,31 @@ static int64_t chunk_floats(const ls_trainer *t)
     return floats > MIN_CHUNK ? floats : MIN_CHUNK;
 }
 
-ls_status ls__trainer_make_orthogonal(ls_trainer *t)
+/* The workspace of the largest matrix of this rank. */
+static size_t workspace_bytes(const ls_trainer *t)
 {
     size_t bytes = 0;
     for (int i = 0; i < t->matrices; i++) {
         const optim_range *o    = t->matrix[i].optim;
         const size_t       need = ls__optim_matrices(&t->options.optim)->workspace_bytes(o->rows, o->cols);
-        if (t->matrix[i].owner == t->comm->rank && need > bytes) bytes = need;
+        if (t->matrix[i].owner == ls_comm_rank(t->comm) && need > bytes) bytes = need;
     }
+    return bytes;
+}
+
+size_t ls__trainer_matrix_bytes(const ls_trainer *t)
+{
+    int64_t first = 0, end = 0;
+    if (t->matrices && t->zero2) {
+        first = t->matrix[0].optim->range.offset;
+        end = ls__range_end(t->matrix[t->matrices - 1].optim->range) + t->options.bucket_bytes / (int64_t)sizeof(float);
+    }
+    return workspace_bytes(t) + (size_t)(end - first) * sizeof(float);
+}
+
+ls_status ls__trainer_make_orthogonal(ls_trainer *t)
+{
+    const size_t bytes = workspace_bytes(t);
     if (!t->matrices) return LS_OK;
     if (several_hosts(t))
         t->exchange = ls_arena_alloc(t->arena, (size_t)(chunk_floats(t) * (t->comm->size + 1)) * sizeof *t->exchange);

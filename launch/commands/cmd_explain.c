@@ -248,6 +248,32 @@ static void print_saved(const ls_run *j, const plan_bytes *float32)
            ls__bytes_text(fabs(less)), less < 0 ? "more" : "less");
 }
 
+/* Prints the values that backward computes again, by op, and their arithmetic. */
+static void print_recomputed(const ls_run *j)
+{
+    const ls_program *p     = ls__trainer_program(j->trainer);
+    double            again = 0, all = 0;
+    int               found = 0;
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        int             times = 0;
+        bool            first = instr->kind == LS_INSTR_RECOMPUTE;
+        again += first ? instr->flops : 0;
+        all += instr->flops;
+        for (int k = 0; k < p->instrs && first; k++) {
+            if (p->instr[k].kind != LS_INSTR_RECOMPUTE || p->instr[k].node->op != instr->node->op) continue;
+            first = k >= i;
+            times++;
+        }
+        if (first) printf("%s%d %s", found++ ? ", " : "  recomputed in backward: ", times, ls__op(instr->node)->name);
+    }
+    if (found)
+        printf("; %.3g GFLOP per sample more, %.3g %% of forward and backward\n", 1e-9 * again,
+               100 * again / (all - again));
+    if (j->recipe->trainer.memory)
+        printf("  train.memory: at most %s for each rank\n", ls__bytes_text((double)j->recipe->trainer.memory));
+}
+
 static void print_memory(const ls_run *j, const plan_bytes *float32, uint64_t most, int which)
 {
     ls_memory_line lines[LS_MEMORY_LINES];
@@ -260,6 +286,7 @@ static void print_memory(const ls_run *j, const plan_bytes *float32, uint64_t mo
         printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls__bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
     printf("  %-20s %14zu bytes  %s\n", "all", all, ls__bytes_text((double)all));
+    print_recomputed(j);
     print_saved(j, float32);
     print_partition(j);
     print_avoided(j);
@@ -302,6 +329,7 @@ static ls_status plan_float32(const ls_run *j, ls_comm *plan, plan_bytes *bytes)
     if (status == LS_OK) {
         ls_trainer_options options = ls_run_trainer_options(&other);
         options.comm               = plan;
+        options.memory             = 0; /* the limit is that of the run */
         status                     = ls_run_new_trainer(&other, &options);
     }
     if (status == LS_OK) *bytes = bytes_of(other.trainer);

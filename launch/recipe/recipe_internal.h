@@ -40,6 +40,7 @@ void ls__yaml_print_string(FILE *out, const char *text);
 typedef enum ls_key_kind {
     LS_KEY_INT,     /* int64_t                                   */
     LS_KEY_INT32,   /* int                                       */
+    LS_KEY_BYTES,   /* int64_t, such as 512MiB                   */
     LS_KEY_FLOAT,   /* float                                     */
     LS_KEY_BOOL,    /* bool                                      */
     LS_KEY_STRING,  /* const char *, NULL: unset                 */

@@ -29,6 +29,7 @@ static const char *const crop_modes[]      = LS_ENUM_TEXTS(LS_CROP_MODE_LIST);
 #define AT(kind_, member) .kind = LS_KEY_##kind_, .offset = offsetof(ls_recipe, member)
 #define INT(member, low_, high_) AT(INT, member), .low = (low_), .high = (high_)
 #define INT32(member, low_, high_) AT(INT32, member), .low = (low_), .high = (high_)
+#define BYTES(member, low_, high_) AT(BYTES, member), .low = (low_), .high = (high_)
 #define FLOAT(member, low_, high_) AT(FLOAT, member), .low = (low_), .high = (high_)
 #define BOOL(member) AT(BOOL, member), .high = 1
 #define ENUM(member, words_) AT(ENUM, member), .words = (words_)
@@ -231,6 +232,11 @@ const ls_key ls__keys[] = {
     {"train.zero", INT32(trainer.zero, 0, 2), .fallback = "0",
      .help = "ZeRO stage. 0: optimizer state replicated on each host, partitioned over its ranks; 1: partitioned "
              "over all ranks; 2: gradients partitioned as well"},
+    {"train.memory", BYTES(trainer.memory, 0, MANY), .fallback = "0",
+     .help =
+         "planned memory of a rank, such as 8GiB or 512MiB, as if it shared the parameters with no other rank: as "
+         "many values as necessary are recomputed in backward, with the same bits; `lockstep explain` prints which, "
+         "and their arithmetic; 0: no limit"},
     {"train.on_nan", ENUM(trainer.on_nan, on_nan_names), .fallback = "abort",
      .help = "reaction to a loss or gradient that is not finite: abort: end the run; skip: leave out the step; "
              "rollback: continue from the newest checkpoint with the next batches"},

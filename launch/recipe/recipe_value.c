@@ -30,6 +30,28 @@ bool ls__read_float(const ls_yaml *y, double *value)
     return !*end && isfinite(*value);
 }
 
+/* Reads a number of bytes, with an optional unit: 8GiB, 1.5 GB, 4096. */
+static bool read_bytes(const ls_yaml *y, int64_t *value)
+{
+    static const struct {
+        const char *name;
+        double      bytes;
+    } units[] = {
+        {"", 1},     {"B", 1},    {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1e12 * 1.099511627776},
+        {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9},   {"TB", 1e12}};
+    char  *end = NULL;
+    double number;
+    if (y->kind != LS_YAML_SCALAR || !strspn(y->text, "0123456789.")) return false;
+    number = strtod(y->text, &end);
+    while (*end == ' ') end++;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(end, units[i].name) && isfinite(number)) {
+            *value = (int64_t)fmin(number * units[i].bytes, 9e15);
+            return true;
+        }
+    return false;
+}
+
 bool ls__read_bool(const ls_yaml *y, bool *value)
 {
     if (y->kind != LS_YAML_SCALAR || y->quoted || (strcmp(y->text, "true") != 0 && strcmp(y->text, "false") != 0))
@@ -61,6 +83,8 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
     case LS_KEY_INT32:
         return ls_arena_printf(arena, "%s%s%s", k->words ? words_list(arena, k->words) : "", k->words ? ", or " : "",
                                range(arena, "a whole number", k->low, k->high));
+    case LS_KEY_BYTES:
+        return "a number of bytes, such as 8GiB, 512MiB or 4096";
     case LS_KEY_FLOAT:
         return range(arena, "a number", k->low, k->high);
     case LS_KEY_BOOL:
@@ -173,6 +197,10 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
         if (!ls__read_int(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
         *(int *)at = (int)whole;
         return true;
+    case LS_KEY_BYTES:
+        if (!read_bytes(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
+        *(int64_t *)at = whole;
+        return true;
     case LS_KEY_FLOAT:
         if (!ls__read_float(y, &real) || real < k->low || real > k->high) return false;
         *(float *)at = (float)real;
@@ -260,6 +288,9 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
     case LS_KEY_INT:
         for (int i = 0; k->words && k->words[i]; i++)
             if (*whole == i) return fputs(k->words[i], out) >= 0;
+        fprintf(out, "%lld", (long long)*whole);
+        return true;
+    case LS_KEY_BYTES:
         fprintf(out, "%lld", (long long)*whole);
         return true;
     case LS_KEY_INT32:

@@ -507,6 +507,7 @@ ls_trainer_options ls_run_trainer_options(const ls_run *run)
     o.device             = r->device;
     o.logits             = run->label ? run->logits : NULL;
     o.label              = run->label;
+    o.snapshot           = r->checkpoint.background && run->total_steps > 0;
     /* Without training the length of the schedule is unknown. */
     if (!run->total_steps) o.optim.schedule = (ls_schedule){0};
     return o;

@@ -442,7 +442,7 @@ static void a_gpt_takes_little_memory(void **state)
     ls_tensor *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, T), V, ls_input(g, "target", LS_I32, T), .layers = LAYERS,
                              .heads = 6, .width = C, .context = T);
     ls_trainer    *t;
-    ls_memory_line line[8];
+    ls_memory_line line[LS_MEMORY_LINES];
     assert_ok(ls_trainer_new(&t, g, loss, .batch = 8, .optim = ls_adamw(.lr = 1e-3f)));
     const ls_params  *params = ls_trainer_params(t);
     const ls_program *p      = ls__trainer_program(t);

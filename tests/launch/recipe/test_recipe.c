@@ -196,6 +196,9 @@ static void test_bad_overrides(void **state)
         char       *word;
         const char *part, *hint;
     } cases[] = {
+        {"train.memory=8 elephants", "command line: train.memory=8 elephants: expected a number of bytes, such as 8GiB",
+         NULL},
+        {"train.memory=-1", "train.memory=-1: expected a number of bytes", NULL},
         {"optim.lr=abc", "command line: optim.lr=abc: expected a number of at least 0", NULL},
         {"optim.lr=", "command line: optim.lr=: expected a number of at least 0, found nothing", NULL},
         {"optim.lr=[1", "command line: optim.lr=[1: expected a number", NULL},
@@ -229,7 +232,8 @@ static void test_values(void **state)
                     "  groups:\n    - {params: '*.bias', weight_decay: 0}\n    - {params: 'fc1.*', lr_scale: 0.5}\n"
                     "schedule:\n  name: multistep\n  milestones: [5, 10, 20]\n",
               OVERRIDES("train.batch=32", "optim.lr=0.25", "train.batch=64", "model.options={layers: 3}",
-                        "run.dir=/tmp/x=y: z"));
+                        "run.dir=/tmp/x=y: z", "train.memory=1.5 GiB"));
+    assert_true(r->trainer.memory == 1610612736);
     assert_string_equal(r->name, "r");
     assert_string_equal(r->run.name, "r");
     assert_string_equal(r->run.dir, "/tmp/x=y: z");
@@ -372,6 +376,7 @@ static void test_hash(void **state)
                                         "eval.batch=3",
                                         "train.bucket_bytes=4096",
                                         "train.accumulate=2",
+                                        "train.memory=512MiB",
                                         "train.window=off",
                                         "watchdog.floor_s=5"};
     char               base[33], base_full[33], hash[33], full[33];
