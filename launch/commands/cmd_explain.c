@@ -18,7 +18,7 @@
 #include "launch/commands/command_run.h"
 #include "launch/report/report_tables.h"
 #include "launch/report/unit_text.h"
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 #include "launch/bench/simulate.h"
 #include "launch/vision/feature_maps.h"
 #include "launch/vision/layer_windows.h"
@@ -370,7 +370,7 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     return LS_OK;
 }
 
-#define PICTURES "--attention, --positions, --scores, --maps, --align"
+#define PICTURES "--attention, --positions, --scores, --valley, --maps, --align"
 
 /* Prints the program, or runs the one of the options that draw a picture that was given. */
 static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
@@ -378,9 +378,13 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     static const struct {
         const char *option;
         ls_status (*inspect)(ls_run *, const ls_inspect_options *); /* NULL: ls__explain_link */
-    } others[]                 = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions},
-                                  {"scores", ls__explain_scores},       {"maps", ls__explain_maps},
-                                  {"align", ls__explain_align},         {"link", NULL}};
+    } others[]                 = {{"attention", ls__explain_attention},
+                                  {"positions", ls__explain_positions},
+                                  {"scores", ls__explain_scores},
+                                  {"valley", ls__explain_valley},
+                                  {"maps", ls__explain_maps},
+                                  {"align", ls__explain_align},
+                                  {"link", NULL}};
     ls_inspect_options options = {.model     = args->positional[0],
                                   .overrides = args->overrides,
                                   .override  = args->override,
@@ -422,7 +426,7 @@ static ls_status run_explain(int argc, char **argv)
 const ls_command ls__command_explain = {
     .name      = "explain",
     .arguments = "RECIPE [key=value ...]",
-    .text      = "print layers, FLOPs, program and memory of a run; draw attention, positions, scores",
+    .text      = "print layers, FLOPs, program and memory of a run; draw attention, positions, scores, optimizers",
     .help =
         "Without options, prints what a run of RECIPE will execute, without running it: layers with shapes, parameters "
         "and FLOPs;\n"
@@ -451,6 +455,9 @@ const ls_command ls__command_explain = {
         "and its gradient\n"
         "                  for head widths of 8 to 512, with and without; and those of the model, of a RUN or a "
         "RECIPE\n"
+        "--valley          the paths of the optimizers over a valley of two dimensions, each with its best rate; with "
+        "the\n"
+        "                  settings of the recipe for its own optimizer, of a RUN or a RECIPE\n"
         "--maps IMAGE      the filters of the first convolution, and the feature maps of an image file in the layers "
         "of "
         "a trained RUN\n"
@@ -461,6 +468,7 @@ const ls_command ls__command_explain = {
         "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
         "  lockstep explain runs/gpt-shakespeare-char --positions\n"
         "  lockstep explain attention-unscaled --scores\n"
+        "  lockstep explain mlp-mnist --valley\n"
         "  lockstep explain runs/resnet20-cifar10 --maps cat.png\n"
         "  lockstep explain runs/bahdanau-multi30k --align 'A man sits on a bench.'",
     .options =
@@ -471,6 +479,7 @@ const ls_command ls__command_explain = {
                    {"attention", "TEXT", "draw the attention maps of a run on a text"},
                    {"positions", NULL, "draw the position encoding"},
                    {"scores", NULL, "measure and draw the effect of 1/sqrt(d) on scores"},
+                   {"valley", NULL, "draw the paths of the optimizers over a valley"},
                    {"maps", "IMAGE", "draw filters and the feature maps of an image"},
                    {"align", "TEXT", "translate a text and draw the alignment"},
                    {"png", "FILE", "file for the picture of " PICTURES " or --link"}),

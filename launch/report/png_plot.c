@@ -269,6 +269,8 @@ static axis axis_of(const ls_lines *l, bool of_y)
     if (!isfinite(a.low)) a.low = a.log ? 0.1 : 0, a.high = 1;
     if (of_y && (l->least != 0 || l->most != 0))
         a.low = l->least, a.high = l->most;
+    else if (!of_y && (l->first != 0 || l->last != 0))
+        a.low = l->first, a.high = l->last;
     else if (of_y && a.log)
         a.low = pow(10, floor(log10(a.low))), a.high = pow(10, ceil(log10(a.high) + 1e-9));
     else if (of_y) {
@@ -293,7 +295,7 @@ static void tick(ls_png *p, const ls_lines *l, const axis *a, bool of_y, double 
     cairo_move_to(p->at, of_y ? l->x : at, of_y ? at : l->y);
     cairo_line_to(p->at, of_y ? l->x + l->width : at, of_y ? at : l->y + l->height);
     cairo_stroke(p->at);
-    if (fabs(v) < 1e-9 * (fabs(a->low) + fabs(a->high))) v = 0;
+    if (!a->log && fabs(v) < 1e-9 * (fabs(a->low) + fabs(a->high))) v = 0;
     if (of_y)
         ls_png_text(p, l->x - 8, at, &(ls_png_font){.size = 13, .align = 1, .faint = true}, "%.4g", v);
     else
@@ -390,6 +392,14 @@ void ls_png_lines(ls_png *p, const ls_lines *l)
     draw_axis(p, l, &x, false);
     draw_axis(p, l, &y, true);
     outline(p, l->x, l->y, l->width, l->height);
+    if (l->back) {
+        ls_heat back = *l->back;
+        back.x       = l->x;
+        back.y       = l->y;
+        back.width   = l->width;
+        back.height  = l->height;
+        ls_png_heat(p, &back);
+    }
     cairo_save(p->at);
     cairo_rectangle(p->at, l->x - 8, l->y - 8, l->width + 16, l->height + 16);
     cairo_clip(p->at);

@@ -76,7 +76,9 @@ typedef struct ls_lines {
     double             x, y, width, height;
     const char        *title, *x_name;
     bool               log_x, log_y; /* logarithmic axes, with ticks at powers of 2 (x) and 10 (y) */
+    double             first, last;  /* range of the x axis; both 0: from the lines */
     double             least, most;  /* range of the y axis; both 0: from the lines */
+    const ls_heat     *back;         /* heat map behind the lines, which fills the plot; NULL: none */
     int                count;
     const ls_png_line *line;
 } ls_lines;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 enum { CELL = 30, MARGIN = 24, GAP = 8, TITLE = 62, BAR = 84 };
 

@@ -3,7 +3,7 @@
  * translation to the tokens of the line. */
 #include <stdio.h>
 
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 #include "launch/translate/alignment.h"
 #include "launch/translate/alignment_picture.h"
 

@@ -3,7 +3,7 @@
 #ifndef LS_LAUNCH_VISION_FEATURE_MAPS_H
 #define LS_LAUNCH_VISION_FEATURE_MAPS_H
 
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 /* The values of a layer for one image: channels x height x width. */
 typedef struct ls_feature_map {

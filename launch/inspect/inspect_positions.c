@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/nn/layer_table.h"
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 /* ---- the encoding ------------------------------------------------------------------------------------------------ */
 

@@ -7,7 +7,7 @@
 
 #include "core/graph/graph.h"
 #include "launch/data/dataset_source.h"
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 /* ---- the maps ---------------------------------------------------------------------------------------------------- */
 

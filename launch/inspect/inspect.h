@@ -2,8 +2,8 @@
  * Computes and draws the internals of a language model for `lockstep explain --attention`, `--positions` and
  * `--scores`, and the alignments of a model of translation for `--align`. The functions that compute are separate from
  * those that draw. */
-#ifndef LS_LAUNCH_REPORT_INSPECT_H
-#define LS_LAUNCH_REPORT_INSPECT_H
+#ifndef LS_LAUNCH_INSPECT_INSPECT_H
+#define LS_LAUNCH_INSPECT_INSPECT_H
 
 #include "launch/report/png_plot.h"
 #include "launch/run/run_setup.h"
@@ -61,6 +61,25 @@ ls_status ls_score_measure(const float *scores, int64_t matrices, int64_t n, flo
 ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed, ls_arena *memory,
                           const float **scores);
 
+/* ---- optimizers -------------------------------------------------------------------------------------------------- */
+
+enum { LS_VALLEY_STEPS = 200 };
+
+/* The path of an optimizer over the valley f(x, y) = (1 - x)^2 + 10 (y - x^2)^2 from (-1.2, 1.2): positions and heights
+ * before each step and after the last. */
+typedef struct ls_valley_path {
+    const char *name; /* of the optimizer */
+    double      rate;
+    double      x[LS_VALLEY_STEPS + 1], y[LS_VALLEY_STEPS + 1], height[LS_VALLEY_STEPS + 1];
+} ls_valley_path;
+
+double ls_valley_height(double x, double y);
+/* Walks with the rule and the settings of an optimizer, at the rate o->lr. */
+void ls_valley_walk(const ls_optim *o, ls_valley_path *path);
+/* The path that ends lowest among 41 rates from 1e-4 to 1.  recipe: settings of the optimizer of that kind; those of
+ * other kinds are the defaults. */
+void ls_valley_best(const ls_optim *recipe, ls_optim_kind kind, ls_valley_path *best);
+
 /* ---- `lockstep explain` ------------------------------------------------------------------------------------------ */
 
 typedef struct ls_inspect_options {
@@ -81,6 +100,9 @@ typedef struct ls_inspected {
 /* Opens the model.  only_runs: refuses a recipe, accepts a run directory only.  data: opens the splits as well. */
 ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *options, bool only_runs, bool data);
 
+/* Loads the recipe alone, of a run directory or by name. */
+ls_status ls_inspect_recipe(ls_inspected *s, ls_run *run, const ls_inspect_options *options);
+
 /* Opens a run of a model of translation, without its dataset. */
 ls_status ls_inspect_translation(ls_inspected *s, ls_run *run, const ls_inspect_options *options);
 
@@ -91,5 +113,6 @@ ls_status ls__explain_align(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_attention(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_positions(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_scores(ls_run *run, const ls_inspect_options *options);
+ls_status ls__explain_valley(ls_run *run, const ls_inspect_options *options);
 
 #endif

@@ -2,13 +2,13 @@
  * labels: io
  * leaks: foreign (fontconfig)
  * timeout: 300
- * `lockstep explain --attention`, `--positions` and `--scores`: the computed values, the pictures, and refused input.
+ * `lockstep explain --attention`, `--positions`, `--scores` and `--valley`: the computed values, the pictures, and refused input.
  */
 #include "tests/launch/run_program.h"
 
 #include <math.h>
 
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 static const char *const model =
     "data: {path: ./data, context: 24}\nmodel: {name: gpt, options: {layers: 2, heads: 2, width: 16, context: 24%s}}\n"
@@ -171,6 +171,35 @@ static void scores_of_known_statistics(void **state)
     ls_arena_free(memory);
 }
 
+/* Gradient descent in float64, and rates that are no better than the best one. */
+static void a_path_follows_the_rule(void **state)
+{
+    (void)state;
+    static ls_valley_path path, best;
+    ls_optim              sgd = ls_sgd(.lr = 0.01f), adam = ls_adam(.betas = {0.9f, 0.999f});
+    double                x = -1.2, y = 1.2;
+    assert_int_equal(ls_isa_init(), LS_OK);
+    ls_valley_walk(&sgd, &path);
+    for (int t = 0; t <= LS_VALLEY_STEPS; t++) {
+        const double wall = y - x * x, dx = -2 * (1 - x) - 40 * x * wall, dy = 20 * wall;
+        assert_true(fabs(path.x[t] - x) < 1e-4 && fabs(path.y[t] - y) < 1e-4);
+        assert_true(fabs(path.height[t] - ls_valley_height(x, y)) < 1e-3);
+        x -= 0.01 * dx;
+        y -= 0.01 * dy;
+    }
+    assert_true(fabs(ls_valley_height(2, 3) - 11) < 1e-12);
+    ls_valley_best(&sgd, LS_OPTIM_ADAM, &best);
+    assert_string_equal(best.name, "adam");
+    for (double rate = 1e-3; rate < 1; rate *= 1.2589254) {
+        adam.lr = (float)rate;
+        ls_valley_walk(&adam, &path);
+        assert_true(best.height[LS_VALLEY_STEPS] < 1.01 * path.height[LS_VALLEY_STEPS] || rate < 2e-3);
+    }
+    adam = ls_adam(.betas = {0, 0.5f}); /* the settings of the recipe count for its own optimizer */
+    ls_valley_best(&adam, LS_OPTIM_ADAM, &path);
+    assert_true(path.height[LS_VALLEY_STEPS] != best.height[LS_VALLEY_STEPS]);
+}
+
 /* ---- the pictures ------------------------------------------------------------------------------------------------ */
 
 static void picture_size(const char *path, int *width, int *height)
@@ -223,9 +252,12 @@ static void the_pictures(void **state)
     assert_true(width == 1754 && height == 700);
     picture_size("r/scores.png", &width, &height);
     assert_true(width == 1620 && height == 610);
-    assert_int_equal(pictures_in("r/report.html"), 3);
+    assert_int_equal(run("explain r --valley"), 0);
+    picture_size("r/valley.png", &width, &height);
+    assert_true(width == 1480 && height == 1380);
+    assert_int_equal(pictures_in("r/report.html"), 4);
     assert_int_equal(run("train ./learned.yaml run.dir=r"), 0); /* a rewritten report includes the pictures */
-    assert_int_equal(pictures_in("r/report.html"), 3);
+    assert_int_equal(pictures_in("r/report.html"), 4);
     assert_int_equal(run("explain ./rotary.yaml --positions"), 0);
     picture_size("rotary-positions.png", &width, &height);
     assert_int_equal(run("train ./learned.yaml run.dir=r --fresh"), 0);
@@ -273,6 +305,7 @@ int main(void)
                                        cmocka_unit_test(the_scale_is_an_option),
                                        cmocka_unit_test(positions_match_their_formula),
                                        cmocka_unit_test(scores_of_known_statistics),
+                                       cmocka_unit_test(a_path_follows_the_rule),
                                        cmocka_unit_test(the_pictures),
                                        cmocka_unit_test(bad_input)};
     return cmocka_run_group_tests(tests, set_up, tear_down);

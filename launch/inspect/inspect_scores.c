@@ -10,7 +10,7 @@
 
 #include "core/graph/graph.h"
 #include "dist/dist.h"
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 enum { HEADS = 16, KEYS = 64, WIDTHS = 7, LEAST = 8, MOST_LAYERS = 64 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opens the model that `lockstep explain` draws, and saves the picture. */
-#include "launch/report/inspect.h"
+#include "launch/inspect/inspect.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +63,15 @@ ls_status ls_inspect_translation(ls_inspected *s, ls_run *run, const ls_inspect_
 {
     *s = (ls_inspected){.run = run};
     return open_run(s, options, &ls__task_translation, false);
+}
+
+ls_status ls_inspect_recipe(ls_inspected *s, ls_run *run, const ls_inspect_options *options)
+{
+    int64_t step;
+    *s = (ls_inspected){.run = run};
+    return is_folder(options->model)
+               ? ls_run_find(run, options->model, options->overrides, options->override, s->folder, &step)
+               : ls_run_recipe(run, options->model, options->overrides, options->override);
 }
 
 ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *options, ls_png *plot, const char *name)
