@@ -370,7 +370,7 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     return LS_OK;
 }
 
-#define PICTURES "--attention, --positions, --scores, --valley, --maps, --align"
+#define PICTURES "--attention, --dot-product, --positions, --scores, --valley, --maps, --align"
 
 /* Prints the program, or runs the one of the options that draw a picture that was given. */
 static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
@@ -378,13 +378,10 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     static const struct {
         const char *option;
         ls_status (*inspect)(ls_run *, const ls_inspect_options *); /* NULL: ls__explain_link */
-    } others[]                 = {{"attention", ls__explain_attention},
-                                  {"positions", ls__explain_positions},
-                                  {"scores", ls__explain_scores},
-                                  {"valley", ls__explain_valley},
-                                  {"maps", ls__explain_maps},
-                                  {"align", ls__explain_align},
-                                  {"link", NULL}};
+    } others[]                 = {{"attention", ls__explain_attention}, {"dot-product", ls__explain_dot_product},
+                                  {"positions", ls__explain_positions}, {"scores", ls__explain_scores},
+                                  {"valley", ls__explain_valley},       {"maps", ls__explain_maps},
+                                  {"align", ls__explain_align},         {"link", NULL}};
     ls_inspect_options options = {.model     = args->positional[0],
                                   .overrides = args->overrides,
                                   .override  = args->override,
@@ -397,6 +394,13 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
         chosen       = i;
         options.text = ls_args_option(args, others[i].option);
     }
+    long long layer, head;
+    LS_TRY(ls_args_int(args, "layer", 0, INT32_MAX, 0, &layer));
+    LS_TRY(ls_args_int(args, "head", 0, INT32_MAX, 0, &head));
+    LS_CHECK(ls_args_option(args, "dot-product") || (!ls_args_option(args, "layer") && !ls_args_option(args, "head")),
+             LS_ERR_USAGE, "explain: --layer and --head: expected together with --dot-product");
+    options.layer    = (int)layer;
+    options.head     = (int)head;
     const bool other = chosen < count, link = other && !others[chosen].inspect;
     LS_CHECK(other || !ls_args_option(args, "png"), LS_ERR_USAGE,
              "explain: --png: expected together with " PICTURES " or --link");
@@ -442,13 +446,20 @@ const ls_command ls__command_explain = {
         "LATENCY and\n"
         "the processor TIME of a message (RATE,LATENCY,TIME; default 5us).\n"
         "\n"
-        "--attention, --positions and --scores draw pictures of a language model, --maps those of an image "
+        "--attention, --dot-product, --positions and --scores draw pictures of a language model, --maps those of an "
+        "image "
         "classifier, --align the\n"
         "alignment of a translation.  A picture\n"
         "of a run directory is saved there and shown in its report.html; with --png FILE it is saved to that file "
         "instead.\n"
         "\n"
-        "--attention TEXT  softmax weights of each head of each layer on TEXT, of a trained RUN\n"
+        "--attention TEXT  softmax weights of each head of each layer on TEXT, of a trained RUN, or of a FOLDER of\n"
+        "                  transformers with a decoder or an encoder such as BERT\n"
+        "--dot-product TEXT  scaled dot-product attention of one head (--layer, --head) on TEXT, step by step with "
+        "its\n"
+        "                  numbers: input, queries, keys, values, scores, weights, output; and the vectors of the "
+        "tokens\n"
+        "                  before the first and after the last layer, as two principal components\n"
         "--positions       the position encoding, its dot products, and their mean by distance, of a RUN or a "
         "RECIPE\n"
         "--scores          the effect of dividing scores by sqrt(d): variance of q k, saturation of the softmax "
@@ -466,6 +477,8 @@ const ls_command ls__command_explain = {
         "\n"
         "  lockstep explain gpt-shakespeare-char --ranks 8 --link 10Gbit,20us --png steps.png\n"
         "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
+        "  lockstep explain runs/gpt-shakespeare-char --dot-product 'to be, or not to be' --layer 1\n"
+        "  lockstep explain all-MiniLM-L6-v2/ --dot-product 'the bank of the river, the bank with my money'\n"
         "  lockstep explain runs/gpt-shakespeare-char --positions\n"
         "  lockstep explain attention-unscaled --scores\n"
         "  lockstep explain mlp-mnist --valley\n"
@@ -477,6 +490,9 @@ const ls_command ls__command_explain = {
                    {"slower", "FACTOR", "with --link: time of an instruction relative to this machine; default 1"},
                    {"steps", "N", "with --link: number of steps to measure; default 15"},
                    {"attention", "TEXT", "draw the attention maps of a run on a text"},
+                   {"dot-product", "TEXT", "draw scaled dot-product attention of a head on a text, step by step"},
+                   {"layer", "N", "with --dot-product: the layer, from 0; default 0"},
+                   {"head", "N", "with --dot-product: the head, from 0; default 0"},
                    {"positions", NULL, "draw the position encoding"},
                    {"scores", NULL, "measure and draw the effect of 1/sqrt(d) on scores"},
                    {"valley", NULL, "draw the paths of the optimizers over a valley"},

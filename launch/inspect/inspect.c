@@ -81,7 +81,7 @@ ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *optio
     if (run)
         path = ls_arena_printf(s->run->memory, "%s/%s.png", s->folder, name);
     else if (!path)
-        path = ls_arena_printf(s->run->memory, "%s-%s.png", s->run->recipe->name, name);
+        path = ls_arena_printf(s->run->memory, "%s-%s.png", s->name ? s->name : s->run->recipe->name, name);
     LS_CHECK(*path, LS_ERR_USAGE, "explain: --png: expected the name of a file, found nothing");
     LS_TRY(ls_png_save(plot, path));
     bool shown = false;

@@ -1,32 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Computes and draws the internals of a language model for `lockstep explain --attention`, `--positions` and
- * `--scores`, and the alignments of a model of translation for `--align`. The functions that compute are separate from
- * those that draw. */
+ * Computes and draws the internals of a language model for `lockstep explain --attention`, `--dot-product`,
+ * `--positions` and `--scores`, the paths of optimizers for `--valley`, and the alignments of a model of translation
+ * for `--align`.  The functions that compute are separate from those that draw. */
 #ifndef LS_LAUNCH_INSPECT_INSPECT_H
 #define LS_LAUNCH_INSPECT_INSPECT_H
 
+#include "launch/inspect/attention_values.h"
 #include "launch/report/png_plot.h"
 #include "launch/run/run_setup.h"
 
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
-/* Attention of one layer on a text of `tokens` tokens. */
-typedef struct ls_attention_map {
-    const char  *name;                 /* "transformer.h.0.attn"                                          */
-    int64_t      heads, tokens, width; /* width: of one head                                              */
-    float        scale;                /* factor of the scores                                            */
-    const float *weights;              /* heads x tokens x tokens; row t: softmax weights of query t      */
-    const float *scores;               /* heads x tokens x tokens; q k, before the scale and the mask     */
-} ls_attention_map;
-
-/* Computes the maps of all layers, in the memory of `memory`: builds the recipe's model from separate attention ops
- * (option `textbook`) over `params` and runs it on n tokens.  LS_ERR_USAGE: the model has no attention. */
-ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens,
-                            int64_t n, ls_arena *memory, const ls_attention_map **maps, int *layers);
+/* A text in a model with self-attention: tokens, and their vectors before the first and after the last layer. */
+typedef struct ls_attended {
+    int64_t      tokens, width;
+    const char **label;            /* of the tokens, for axes                                             */
+    const float *embedding, *last; /* tokens x width; embeddings without positions; output of the last norm */
+    const ls_attention_map *map;
+    int                     layers;
+} ls_attended;
 
 /* Returns a token as a label of an axis: spaces and new lines visible, bytes that are not UTF-8 as numbers, long tokens
  * cut. */
 const char *ls_token_label(const ls_tokenizer *t, int32_t id, ls_arena *memory);
+
+/* Computes the first two principal components of n rows: positions x and y.  Returns their part of the variance. */
+double ls_principal_components(const float *rows, int64_t n, int64_t width, ls_arena *memory, double *x, double *y);
 
 /* ---- positions --------------------------------------------------------------------------------------------------- */
 
@@ -86,8 +85,9 @@ typedef struct ls_inspect_options {
     const char  *model;     /* run directory, or a recipe                                     */
     int          overrides; /* "key=value", applied to the recipe                             */
     char *const *override;
-    const char  *text; /* --attention, --align: the text                                               */
-    const char  *png;  /* file for the picture; NULL: in the run directory, or RECIPE-NAME.png */
+    const char  *text;        /* --attention, --dot-product, --align: the text                                 */
+    int          layer, head; /* --dot-product */
+    const char  *png;         /* file for the picture; NULL: in the run directory, or RECIPE-NAME.png */
 } ls_inspect_options;
 
 /* The inspected model: that of a run directory with its trained parameters, or that of a recipe with its initial ones.
@@ -95,10 +95,16 @@ typedef struct ls_inspect_options {
 typedef struct ls_inspected {
     ls_run     *run;
     char        folder[PATH_MAX]; /* run directory; "": a recipe            */
+    const char *name;             /* of a folder of transformers; NULL: a run or a recipe */
     const char *from;             /* origin of the parameters, for captions */
 } ls_inspected;
 /* Opens the model.  only_runs: refuses a recipe, accepts a run directory only.  data: opens the splits as well. */
 ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *options, bool only_runs, bool data);
+
+/* Runs a language model of a run, or of a folder of transformers (decoders, GPT-2, encoders such as BERT) on
+ * options->text.  option: its name, for messages. */
+ls_status ls_inspect_text(ls_inspected *s, ls_run *run, const ls_inspect_options *options, const char *option,
+                          ls_attended *t);
 
 /* Loads the recipe alone, of a run directory or by name. */
 ls_status ls_inspect_recipe(ls_inspected *s, ls_run *run, const ls_inspect_options *options);
@@ -111,6 +117,7 @@ ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *optio
 
 ls_status ls__explain_align(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_attention(ls_run *run, const ls_inspect_options *options);
+ls_status ls__explain_dot_product(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_positions(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_scores(ls_run *run, const ls_inspect_options *options);
 ls_status ls__explain_valley(ls_run *run, const ls_inspect_options *options);

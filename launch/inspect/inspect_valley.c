@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep explain RECIPE --valley`: the paths of the optimizers over a valley of two dimensions, computed by the rules
- * of core/optim, as in training.
+ * `lockstep explain RECIPE --valley`: the paths of the optimizers over a valley of two dimensions, computed by the
+ * rules of core/optim, as in training.
  *
  *     f(x, y) = (1 - x)^2 + 10 (y - x^2)^2        gradient: (-2 (1 - x) - 40 x (y - x^2), 20 (y - x^2))
  *

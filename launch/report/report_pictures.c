@@ -19,8 +19,13 @@
 static const struct picture {
     const char *file, *title;
 } pictures[] = {
-    {"maps.png", "Filters and feature maps"}, {"attention.png", "Attention"}, {"alignment.png", "Alignment"},
-    {"positions.png", "Positions"},           {"scores.png", "Scores"},       {"valley.png", "Optimizers in a valley"},
+    {"maps.png", "Filters and feature maps"},
+    {"attention.png", "Attention"},
+    {"dot-product.png", "Scaled dot-product attention"},
+    {"alignment.png", "Alignment"},
+    {"positions.png", "Positions"},
+    {"scores.png", "Scores"},
+    {"valley.png", "Optimizers in a valley"},
 };
 
 enum { PART = 3 * 4096 }; /* bytes that are encoded at once, a multiple of 3 */

@@ -2,7 +2,8 @@
  * labels: io
  * leaks: foreign (fontconfig)
  * timeout: 300
- * `lockstep explain --attention`, `--positions`, `--scores` and `--valley`: the computed values, the pictures, and refused input.
+ * `lockstep explain --attention`, `--dot-product`, `--positions`, `--scores` and `--valley`: the computed values, the
+ * pictures, and refused input.
  */
 #include "tests/launch/run_program.h"
 
@@ -117,6 +118,70 @@ static void the_scale_is_an_option(void **state)
                         2 * N * N * sizeof(float)); /* scores before the scale are equal */
     small_free(&with);
     small_free(&without);
+}
+
+static bool ends_in(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+    return n > m && !strcmp(name + n - m, end);
+}
+
+/* Queries, keys and values of the op attention give the weights that separate ops compute. */
+static void weights_are_those_of_separate_ops(void **state)
+{
+    (void)state;
+    small              s = small_of("./rotary.yaml");
+    ls_graph          *g = ls_graph_new();
+    ls_tensor         *logits, *out[2];
+    ls_model          *separate;
+    int32_t            tokens[N];
+    int                n  = 0;
+    ls_language_inputs in = {.x = ls_input(g, "tokens", LS_I32, N), .textbook = true};
+    for (int i = 0; i < N; i++) tokens[i] = i * 7 % VOCABULARY;
+    assert_int_equal(ls_recipe_build_language(s.recipe, g, &in, VOCABULARY, &logits), LS_OK);
+    for (int i = 0; i < g->nodes; i++)
+        if (ends_in(g->node[i]->out[0]->name, ".weights")) out[n++] = g->node[i]->out[0];
+    assert_int_equal(n, 2);
+    assert_int_equal(ls_model_new(&separate, g, s.params, out, n, 1), LS_OK);
+    assert_int_equal(
+        ls_model_run(separate,
+                     &(ls_batch){.inputs = 1, .name = {"tokens"}, .data = {tokens}, .rows = 1, .global_rows = 1}),
+        LS_OK);
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < 2 * N * N; i++)
+            assert_true(fabs((double)(s.map[k].weights[i] - ls_model_output(separate, k)[i])) < 1e-6);
+    /* The output of a head is the sum of its values. */
+    const ls_attention_map *m = &s.map[1];
+    for (int c = 0; c < 8; c++) {
+        double sum = 0;
+        for (int t = 0; t < N; t++) sum += (double)m->weights[(N + 5) * N + t] * (double)m->v[(N + t) * 8 + c];
+        assert_true(fabs(sum - (double)m->y[(N + 5) * 8 + c]) < 1e-6);
+    }
+    assert_true(m->causal && m->columns == 16);
+    ls_model_free(separate);
+    ls_graph_free(g);
+    small_free(&s);
+}
+
+/* Points of a plane in five dimensions keep their distances. */
+static void principal_components_of_a_plane(void **state)
+{
+    (void)state;
+    enum { POINTS = 4, WIDTH = 5 };
+    const double a[POINTS] = {3, -1, 0.5, 2}, b[POINTS] = {0.2, 1, -0.7, 0};
+    float        rows[POINTS * WIDTH];
+    double       x[POINTS], y[POINTS];
+    ls_arena    *memory;
+    assert_int_equal(ls_arena_new(&memory, "test"), LS_OK);
+    for (int i = 0; i < POINTS; i++)
+        for (int c = 0; c < WIDTH; c++)
+            rows[i * WIDTH + c] = (float)(c == 1 ? 7 + 0.6 * a[i] : c == 3 ? 0.8 * a[i] : c == 4 ? b[i] - 2 : 1);
+    assert_true(fabs(ls_principal_components(rows, POINTS, WIDTH, memory, x, y) - 1) < 1e-5);
+    for (int i = 0; i < POINTS; i++)
+        for (int k = 0; k < i; k++)
+            assert_true(fabs(hypot(x[i] - x[k], y[i] - y[k]) - hypot(a[i] - a[k], b[i] - b[k])) < 1e-4);
+    assert_true(x[0] * x[0] + x[1] * x[1] + x[2] * x[2] + x[3] * x[3] > 4); /* the first component is the longer one */
+    ls_arena_free(memory);
 }
 
 static void positions_match_their_formula(void **state)
@@ -252,12 +317,16 @@ static void the_pictures(void **state)
     assert_true(width == 1754 && height == 700);
     picture_size("r/scores.png", &width, &height);
     assert_true(width == 1620 && height == 610);
+    assert_int_equal(run("explain r --dot-product 'the quick' --layer 1 --head 1"), 0);
+    assert_non_null(strstr(text_of("out"), "transformer.h.1.attn, head 1 of 2, width d = 8; query: token 8, k"));
+    picture_size("r/dot-product.png", &width, &height);
+    assert_true(width > 1400 && height > 1000);
     assert_int_equal(run("explain r --valley"), 0);
     picture_size("r/valley.png", &width, &height);
     assert_true(width == 1480 && height == 1380);
-    assert_int_equal(pictures_in("r/report.html"), 4);
+    assert_int_equal(pictures_in("r/report.html"), 5);
     assert_int_equal(run("train ./learned.yaml run.dir=r"), 0); /* a rewritten report includes the pictures */
-    assert_int_equal(pictures_in("r/report.html"), 4);
+    assert_int_equal(pictures_in("r/report.html"), 5);
     assert_int_equal(run("explain ./rotary.yaml --positions"), 0);
     picture_size("rotary-positions.png", &width, &height);
     assert_int_equal(run("train ./learned.yaml run.dir=r --fresh"), 0);
@@ -279,6 +348,10 @@ static void bad_input(void **state)
          "the text has 30 tokens, more than the context of 24"},
         {"explain r --attention 'THE'", 3, "U+0054"},
         {"explain ./learned.yaml --attention 'the'", 2, "expected the folder of a run"},
+        {"explain r --dot-product ''", 2, "--dot-product: expected a text, found nothing"},
+        {"explain r --dot-product the --layer 2", 2, "--layer: expected 0 to 1, the last layer, found 2"},
+        {"explain r --dot-product the --head 2", 2, "--head: expected 0 to 1, the last head, found 2"},
+        {"explain r --attention the --head 1", 2, "--layer and --head: expected together with --dot-product"},
         {"explain r --attention the --positions", 2, "found more"},
         {"explain r --attention the --png ''", 2, "--png: expected the name of a file"},
         {"explain r --attention the --png nowhere/at.png", 4, "nowhere/at.png: cannot be written"},
@@ -303,6 +376,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_maps_sum_to_one),
                                        cmocka_unit_test(the_scale_is_an_option),
+                                       cmocka_unit_test(weights_are_those_of_separate_ops),
+                                       cmocka_unit_test(principal_components_of_a_plane),
                                        cmocka_unit_test(positions_match_their_formula),
                                        cmocka_unit_test(scores_of_known_statistics),
                                        cmocka_unit_test(a_path_follows_the_rule),

@@ -45,10 +45,10 @@ static bool is_run(const char *word) { return !strncmp(word, "runs/", 5); }
 static const char *run_of(const ls_args *a, const char *recipe)
 {
     static char path[CELL];
-    const char *folder = NULL;
+    const char *given = NULL;
     for (int i = 0; i < a->overrides; i++)
-        if (!strncmp(a->override[i], "run.dir=", 8)) folder = a->override[i] + 8;
-    snprintf(path, sizeof path, "%s%s", folder ? folder : "runs/", folder ? "" : recipe);
+        if (!strncmp(a->override[i], "run.dir=", 8)) given = a->override[i] + 8;
+    snprintf(path, sizeof path, "%s%s", given ? given : "runs/", given ? "" : recipe);
     return path;
 }
 
@@ -70,11 +70,12 @@ static bool makes(const lineage_row *row, const char *run)
 }
 
 /* Loads a recipe with its own keys and those of the command. */
-static void load(const lineage_row *row, char *recipe, const ls_args *a)
+static void load(const lineage_row *row, const char *word, const ls_args *a)
 {
-    char      *key[2 * MOST_WORDS];
+    char       recipe[CELL], *key[2 * MOST_WORDS];
     ls_recipe *r;
-    int        n = own_keys(recipe, key);
+    snprintf(recipe, sizeof recipe, "%s", word);
+    int n = own_keys(recipe, key);
     for (int i = 0; i < a->overrides; i++)
         if (!memchr(a->override[i], ',', strcspn(a->override[i], "="))) key[n++] = a->override[i];
     if (ls_recipe_load(&r, recipe, n, key) != LS_OK) fail_msg("%s: %s", row->command, ls_error_message());

@@ -77,11 +77,11 @@ static void commands_show_what_the_table_says(void **state)
 int main(int count, char **argument)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(commands_show_what_the_table_says)};
-    const char             *folder  = getenv("LOCKSTEP_DATA");
+    const char             *copies  = getenv("LOCKSTEP_DATA");
     words                           = count - 1;
     word                            = argument + 1;
     rows                            = lineage_table(table);
-    if (!realpath(folder ? folder : LOCKSTEP_SOURCE "/../shared/data", data)) {
+    if (!realpath(copies ? copies : LOCKSTEP_SOURCE "/../shared/data", data)) {
         print_message("skipped: LOCKSTEP_DATA=DIR gives the datasets\n");
         return 77;
     }
