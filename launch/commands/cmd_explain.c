@@ -20,6 +20,7 @@
 #include "launch/report/unit_text.h"
 #include "launch/inspect/inspect.h"
 #include "launch/bench/simulate.h"
+#include "launch/vision/class_token.h"
 #include "launch/vision/feature_maps.h"
 #include "launch/vision/layer_windows.h"
 
@@ -370,7 +371,7 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     return LS_OK;
 }
 
-#define PICTURES "--attention, --dot-product, --positions, --scores, --valley, --maps, --align"
+#define PICTURES "--attention, --dot-product, --positions, --scores, --valley, --maps, --class-token, --align"
 
 /* Prints the program, or runs the one of the options that draw a picture that was given. */
 static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
@@ -378,10 +379,15 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     static const struct {
         const char *option;
         ls_status (*inspect)(ls_run *, const ls_inspect_options *); /* NULL: ls__explain_link */
-    } others[]                 = {{"attention", ls__explain_attention}, {"dot-product", ls__explain_dot_product},
-                                  {"positions", ls__explain_positions}, {"scores", ls__explain_scores},
-                                  {"valley", ls__explain_valley},       {"maps", ls__explain_maps},
-                                  {"align", ls__explain_align},         {"link", NULL}};
+    } others[]                 = {{"attention", ls__explain_attention},
+                                  {"dot-product", ls__explain_dot_product},
+                                  {"positions", ls__explain_positions},
+                                  {"scores", ls__explain_scores},
+                                  {"valley", ls__explain_valley},
+                                  {"maps", ls__explain_maps},
+                                  {"class-token", ls__explain_class_token},
+                                  {"align", ls__explain_align},
+                                  {"link", NULL}};
     ls_inspect_options options = {.model     = args->positional[0],
                                   .overrides = args->overrides,
                                   .override  = args->override,
@@ -446,10 +452,9 @@ const ls_command ls__command_explain = {
         "LATENCY and\n"
         "the processor TIME of a message (RATE,LATENCY,TIME; default 5us).\n"
         "\n"
-        "--attention, --dot-product, --positions and --scores draw pictures of a language model, --maps those of an "
-        "image "
-        "classifier, --align the\n"
-        "alignment of a translation.  A picture\n"
+        "--attention, --dot-product, --positions and --scores draw pictures of a language model, --maps and "
+        "--class-token\n"
+        "those of an image classifier, --align the alignment of a translation.  A picture\n"
         "of a run directory is saved there and shown in its report.html; with --png FILE it is saved to that file "
         "instead.\n"
         "\n"
@@ -472,6 +477,9 @@ const ls_command ls__command_explain = {
         "--maps IMAGE      the filters of the first convolution, and the feature maps of an image file in the layers "
         "of "
         "a trained RUN\n"
+        "--class-token IMAGE  the attention of the class token to the patches of an image file in each layer, "
+        "attention\n"
+        "                  rollout, and the class that the head reads from the token, of a trained Vision Transformer\n"
         "--align TEXT      a translation of TEXT, and the weights of attention of its tokens to those of TEXT, of a "
         "trained RUN\n"
         "\n"
@@ -497,6 +505,7 @@ const ls_command ls__command_explain = {
                    {"scores", NULL, "measure and draw the effect of 1/sqrt(d) on scores"},
                    {"valley", NULL, "draw the paths of the optimizers over a valley"},
                    {"maps", "IMAGE", "draw filters and the feature maps of an image"},
+                   {"class-token", "IMAGE", "draw the path of the class token of a Vision Transformer on an image"},
                    {"align", "TEXT", "translate a text and draw the alignment"},
                    {"png", "FILE", "file for the picture of " PICTURES " or --link"}),
     .run = run_explain,

@@ -20,6 +20,7 @@ static const struct picture {
     const char *file, *title;
 } pictures[] = {
     {"maps.png", "Filters and feature maps"},
+    {"class-token.png", "The path of the class token"},
     {"attention.png", "Attention"},
     {"dot-product.png", "Scaled dot-product attention"},
     {"alignment.png", "Alignment"},

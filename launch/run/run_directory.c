@@ -16,10 +16,10 @@
 #include "launch/recipe/recipe_internal.h"
 
 static const char *const own_files[] = {
-    "recipe.yaml",     "data.json",         "tokenizer.json", "tokenizer_config.json",
-    "metrics.jsonl",   "report.html",       "attention.png",  "positions.png",
-    "scores.png",      "maps.png",          "alignment.png",  "valley.png",
-    "dot-product.png", "model.safetensors", "config.json"};
+    "recipe.yaml",     "data.json",       "tokenizer.json",    "tokenizer_config.json",
+    "metrics.jsonl",   "report.html",     "attention.png",     "positions.png",
+    "scores.png",      "maps.png",        "alignment.png",     "valley.png",
+    "dot-product.png", "class-token.png", "model.safetensors", "config.json"};
 
 void ls_run_directory_name(ls_run_directory *f, const ls_recipe *recipe)
 {

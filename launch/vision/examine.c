@@ -10,6 +10,7 @@
 #include "launch/report/svg_chart.h"
 #include "launch/vision/activations.h"
 #include "launch/vision/classification.h"
+#include "launch/vision/class_token.h"
 #include "launch/vision/feature_maps.h"
 #include "launch/vision/image_input.h"
 #include "launch/vision/picture.h"
@@ -82,18 +83,16 @@ static ls_status write_mistakes(const examination *e)
     return LS_OK;
 }
 
-/* Writes the picture of the first sample's feature maps. */
-static ls_status write_page(const examination *e, ls_png *plot)
+/* Writes a picture of the first sample. */
+static ls_status write_page(const examination *e, const char *name, ls_png *plot)
 {
     char  *png   = NULL;
     size_t bytes = 0;
     FILE  *f     = open_memstream(&png, &bytes);
-    LS_CHECK(f, LS_ERR_ENV, "report: no memory for the feature maps");
+    LS_CHECK(f, LS_ERR_ENV, "report: no memory for a picture of the first sample");
     ls_status status = ls_png_write(plot, f);
     if (fclose(f) == 0 && status == LS_OK) {
-        fputs("<figure class=\"card full page\"><img "
-              "alt=\"Filters and feature maps\" src=\"data:image/png;base64,",
-              e->f);
+        fprintf(e->f, "<figure class=\"card full page\"><img alt=\"%s\" src=\"data:image/png;base64,", name);
         ls_html_base64(e->f, png, bytes);
         fputs("\"></figure>\n", e->f);
     }
@@ -101,9 +100,11 @@ static ls_status write_page(const examination *e, ls_png *plot)
     return status;
 }
 
+/* Writes the feature maps of the first sample, and in a Vision Transformer the path of its class token. */
 static ls_status write_maps(const examination *e)
 {
     ls_feature_maps maps;
+    ls_class_token  token;
     ls_png         *plot;
     int32_t         label;
     LS_TRY(ls_dataset_read(e->run->test, 0, e->pixels, &label));
@@ -111,7 +112,12 @@ static ls_status write_maps(const examination *e)
     LS_TRY(ls_feature_maps_of(e->run, e->image, e->run->memory, &maps));
     const char *title = ls_arena_printf(e->run->memory, "the first sample of the held-out split: %s", e->c.name[label]);
     LS_TRY(ls_feature_maps_draw(e->run, &maps, e->pixels, title, &plot));
-    ls_status status = write_page(e, plot);
+    ls_status status = write_page(e, "Filters and feature maps", plot);
+    ls_png_free(plot);
+    if (status != LS_OK || !ls_has_class_token(e->run)) return status;
+    LS_TRY(ls_class_token_of(e->run, e->image, e->run->memory, &token));
+    LS_TRY(ls_class_token_draw(e->run, &token, e->pixels, title, &plot));
+    status = write_page(e, "The path of the class token", plot);
     ls_png_free(plot);
     return status;
 }

@@ -283,27 +283,39 @@ ls_status ls_feature_maps_draw(const ls_run *run, const ls_feature_maps *maps, c
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-ls_status ls__explain_maps(ls_run *run, const ls_inspect_options *options)
+ls_status ls_inspect_image(ls_inspected *s, ls_run *run, const ls_inspect_options *options, const char *option,
+                           const uint8_t **bytes, const float **input)
 {
-    ls_inspected    s = {.run = run};
-    ls_feature_maps maps;
-    ls_png         *plot = NULL;
-    bool            inverted;
-    LS_CHECK(options->overrides == 0, LS_ERR_USAGE, "explain: --maps: expected no key=value, found '%s'",
+    bool inverted;
+    *s = (ls_inspected){.run = run};
+    LS_CHECK(options->overrides == 0, LS_ERR_USAGE, "explain: --%s: expected no key=value, found '%s'", option,
              options->override[0]);
     LS_TRY(ls_run_open_model(run, options->model, NULL));
     LS_CHECK(run->task == &ls__task_image_classification, LS_ERR_USAGE,
-             "%s: --maps: expected a model for image classification, found one for %s", options->model,
+             "%s: --%s: expected a model for image classification, found one for %s", options->model, option,
              run->task->name);
     LS_CHECK(!run->recipe->data.shuffle_pixels, LS_ERR_USAGE,
-             "%s: --maps: expected a model of images, found one that was trained with data.shuffle_pixels",
-             options->model);
+             "%s: --%s: expected a model of images, found one that was trained with data.shuffle_pixels",
+             options->model, option);
     const size_t n      = (size_t)run->data.channels * (size_t)run->data.height * (size_t)run->data.width;
     uint8_t     *pixels = ls_arena_alloc(run->memory, n);
     float       *image  = ls_arena_alloc(run->memory, n * sizeof *image);
     LS_TRY(ls_image_input(&run->data, options->text, "auto", pixels, image, &inverted));
+    snprintf(s->folder, sizeof s->folder, "%s", run->directory ? run->directory : "");
+    *bytes = pixels;
+    *input = image;
+    return LS_OK;
+}
+
+ls_status ls__explain_maps(ls_run *run, const ls_inspect_options *options)
+{
+    ls_inspected    s;
+    ls_feature_maps maps;
+    ls_png         *plot   = NULL;
+    const uint8_t  *pixels = NULL;
+    const float    *image  = NULL;
+    LS_TRY(ls_inspect_image(&s, run, options, "maps", &pixels, &image));
     LS_TRY(ls_feature_maps_of(run, image, run->memory, &maps));
-    snprintf(s.folder, sizeof s.folder, "%s", run->directory ? run->directory : "");
     ls_status status = ls_feature_maps_draw(
         run, &maps, pixels, ls_arena_printf(run->memory, "%s · %s", options->model, options->text), &plot);
     if (status == LS_OK) status = ls_inspect_save(&s, options, plot, "maps");

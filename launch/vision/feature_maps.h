@@ -30,6 +30,11 @@ ls_status ls_feature_maps_of(const ls_run *run, const float *image, ls_arena *me
 ls_status ls_feature_maps_draw(const ls_run *run, const ls_feature_maps *maps, const uint8_t *pixels, const char *title,
                                ls_png **plot);
 
+/* Opens the classifier of a run or of a folder, and reads the image file options->text as it does.  option: its name,
+ * for messages. */
+ls_status ls_inspect_image(ls_inspected *s, ls_run *run, const ls_inspect_options *options, const char *option,
+                           const uint8_t **bytes, const float **input);
+
 /* `lockstep explain RUN --maps FILE`. */
 ls_status ls__explain_maps(ls_run *run, const ls_inspect_options *options);
 
