@@ -210,16 +210,7 @@ static const ls_task_metric regression_metrics[] = {
 };
 
 static const ls_task_metric classification_metrics[] = {
-    {.key              = "accuracy",
-     .label            = "accuracy",
-     .console          = "accuracy %6.2f %%",
-     .result           = "%.2f %%",
-     .scale            = 100,
-     .of_split         = true,
-     .higher_is_better = true,
-     .is_share         = true,
-     .chart            = "Accuracy on held-out samples",
-     .chart_max        = 100},
+    LS_ACCURACY_METRIC("samples"),
     {0},
 };
 
@@ -275,14 +266,6 @@ static void score_regression(const ls_run *run, const ls_dataset_info *split, co
     }
     scores->metric[MAE] = absolute / (samples * (double)n);
     scores->metric[R2]  = r2 / (double)n;
-}
-
-static void score_classification(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums,
-                                 ls_scores *scores)
-{
-    (void)run;
-    (void)split;
-    scores->metric[0] = sums->correct / (double)sums->samples;
 }
 
 /* ---- data.json --------------------------------------------------------------------------------------------------- */
@@ -422,7 +405,7 @@ const ls_task ls__task_array_classification = {
     .samples_text = "samples of",
     .check_splits = ls__array_check_splits,
     .build        = build_classification,
-    .score        = score_classification,
+    .score        = ls_score_accuracy,
     .write_card   = ls__array_write_card,
     .read_card    = ls__array_read_card,
     .check_card   = check_card,

@@ -86,25 +86,9 @@ static ls_status build(ls_run *run)
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 static const ls_task_metric metrics[] = {
-    {.key              = "accuracy",
-     .label            = "accuracy",
-     .console          = "accuracy %6.2f %%",
-     .result           = "%.2f %%",
-     .scale            = 100,
-     .of_split         = true,
-     .higher_is_better = true,
-     .is_share         = true,
-     .chart            = "Accuracy on held-out samples",
-     .chart_max        = 100},
+    LS_ACCURACY_METRIC("samples"),
     {0},
 };
-
-static void score(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores)
-{
-    (void)run;
-    (void)split;
-    scores->metric[0] = sums->correct / (double)sums->samples;
-}
 
 /* ---- data.json --------------------------------------------------------------------------------------------------- */
 
@@ -270,7 +254,7 @@ const ls_task ls__task_image_classification = {
     .samples_text      = "samples of",
     .check_splits      = check_splits,
     .build             = build,
-    .score             = score,
+    .score             = ls_score_accuracy,
     .write_card        = write_card,
     .read_card         = read_card,
     .examine           = ls_examine_classifier,

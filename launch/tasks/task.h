@@ -40,6 +40,14 @@ typedef struct ls_task_metric {
     bool        log_scale;
 } ls_task_metric;
 
+/* The share of the samples whose largest logit is that of the label; ls_score_accuracy computes it as metric 0. */
+#define LS_ACCURACY_METRIC(samples)                                                                                    \
+    {                                                                                                                  \
+        .key = "accuracy", .label = "accuracy", .console = "accuracy %6.2f %%", .result = "%.2f %%", .scale = 100,     \
+        .of_split = true, .higher_is_better = true, .is_share = true, .chart = "Accuracy on held-out " samples,        \
+        .chart_max = 100                                                                                               \
+    }
+
 /* Sums over the samples of an evaluation, from which a task computes its scores. */
 typedef struct ls_score_sums {
     int64_t       samples;
@@ -118,6 +126,9 @@ extern const ls_task        ls__task_image_classification, ls__task_language_mod
 const ls_task *ls_task_of(const ls_dataset_info *info);
 /* Returns the task whose data.json has this "kind"; the first of the table when there is none. */
 const ls_task *ls_task_of_card(const char *kind);
+
+/* The `score` of a classification. */
+void ls_score_accuracy(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores);
 
 /* Units of a sample, of a split: tokens, or samples. */
 int64_t ls_task_units(const ls_task *task, const ls_dataset_info *info);

@@ -35,6 +35,13 @@ int64_t ls_task_split_units(const ls_task *task, const ls_dataset_info *info)
     return task->split_units ? task->split_units(info) : info->count;
 }
 
+void ls_score_accuracy(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores)
+{
+    (void)run;
+    (void)split;
+    scores->metric[0] = sums->correct / (double)sums->samples;
+}
+
 int ls_task_metrics(const ls_task *task)
 {
     int n = 0;

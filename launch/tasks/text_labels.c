@@ -90,25 +90,9 @@ static ls_status build(ls_run *run)
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 static const ls_task_metric class_metrics[] = {
-    {.key              = "accuracy",
-     .label            = "accuracy",
-     .console          = "accuracy %6.2f %%",
-     .result           = "%.2f %%",
-     .scale            = 100,
-     .of_split         = true,
-     .higher_is_better = true,
-     .is_share         = true,
-     .chart            = "Accuracy on held-out texts",
-     .chart_max        = 100},
+    LS_ACCURACY_METRIC("texts"),
     {0},
 };
-
-static void score_classes(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores)
-{
-    (void)run;
-    (void)split;
-    scores->metric[0] = sums->correct / (double)sums->samples;
-}
 
 enum { PEARSON, MAE };
 
@@ -396,7 +380,7 @@ const ls_task ls__task_text_classification = {
     .name    = "text classification",
     .metric  = class_metrics,
     .accepts = accepts_classes,
-    .score   = score_classes,
+    .score   = ls_score_accuracy,
 };
 
 const ls_task ls__task_text_regression = {
