@@ -386,7 +386,7 @@ static ls_status export_model(ls_run *run, const ls_args *args)
              LS_ERR_USAGE, "ckpt export: --format: expected timm, torchvision or transformers, found '%s'", format);
     const char *from = args->positional[0], *type = ls_args_option(args, "dtype");
     LS_TRY(ls_run_open_model(run, from, "float32"));
-    if (run->data.kind == LS_DATA_TEXT) {
+    if (run->data.kind == LS_DATA_TEXT || run->data.kind == LS_DATA_LABELLED) {
         LS_TRY(ls_export_text_model(run, from, to, type && !strcmp(type, "same") ? NULL : type ? type : "float32"));
         if (run->is_root)
             printf("%s: %s, %lld parameters, %s\n", to, run->recipe->model.name,
@@ -394,7 +394,7 @@ static ls_status export_model(ls_run *run, const ls_args *args)
                    type ? type : "float32");
         return LS_OK;
     }
-    LS_CHECK(!type, LS_ERR_USAGE, "ckpt export: --dtype: expected a language model, found a model for images");
+    LS_CHECK(!type, LS_ERR_USAGE, "ckpt export: --dtype: expected a model of texts, found one for images");
     LS_TRY(
         ls_export_model(run, to, format && !strcmp(format, "transformers") ? LS_EXPORT_TRANSFORMERS : LS_EXPORT_TIMM));
     print_model(run, to);

@@ -255,3 +255,50 @@ ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in, ls
              config);
     return LS_OK;
 }
+
+/* ---- classes of texts -------------------------------------------------------------------------------------------- */
+
+static bool classifies(const json_t *config)
+{
+    const char  *name   = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    const char   end[]  = "ForSequenceClassification";
+    const size_t length = name ? strlen(name) : 0;
+    return length > sizeof end - 1 && !strcmp(name + length - (sizeof end - 1), end);
+}
+
+static ls_status read_labels(const char *path, const json_t *config, const char *const **names, int *count,
+                             ls_arena *memory)
+{
+    enum { MOST_LABELS = 1 << 20, USUAL_LABELS = 2 };
+    const json_t       *ids = json_object_get(config, "id2label"), *number = json_object_get(config, "num_labels");
+    const json_int_t    labels = ids      ? (json_int_t)json_object_size(ids)
+                                 : number ? json_integer_value(number)
+                                          : USUAL_LABELS;
+    ls_pretrained_input in     = {0};
+    LS_CHECK(labels >= 1 && labels <= MOST_LABELS && (!ids || read_ids(ids, &in, memory)), LS_ERR_DATA,
+             "%s: id2label: expected a name for each class, from \"0\" on", path);
+    *count = (int)labels;
+    if (ids) {
+        *names = in.class_name;
+        return LS_OK;
+    }
+    const char **name = ls_arena_alloc(memory, sizeof *name * ((size_t)labels + 1));
+    for (int i = 0; i < *count; i++) name[i] = ls_arena_printf(memory, "LABEL_%d", i);
+    *names = name;
+    return LS_OK;
+}
+
+ls_status ls_pretrained_labels(const char *folder, const char *const **names, int *count, ls_arena *memory)
+{
+    char         path[PATH_MAX];
+    json_error_t error;
+    *count = 0;
+    *names = NULL;
+    LS_CHECK(snprintf(path, sizeof path, "%s/config.json", folder) < (int)sizeof path, LS_ERR_USAGE,
+             "%s: the path is too long", folder);
+    json_t *config = json_load_file(path, 0, &error);
+    LS_CHECK(config, LS_ERR_DATA, "%s:%d: %s", path, error.line, error.text);
+    ls_status status = classifies(config) ? read_labels(path, config, names, count, memory) : LS_OK;
+    json_decref(config);
+    return status;
+}

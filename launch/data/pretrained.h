@@ -28,4 +28,8 @@ typedef struct ls_pretrained_input {
 /* Names are allocated in `memory`. */
 ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *input, ls_arena *memory);
 
+/* Reads the classes of a folder of transformers with a model *ForSequenceClassification.  *count: their number, 1 for a
+ * model of one number (a regression), 0 for another model.  *names: the names of the classes. */
+ls_status ls_pretrained_labels(const char *folder, const char *const **names, int *count, ls_arena *memory);
+
 #endif

@@ -54,15 +54,43 @@ static ls_status describe_images(ls_run *run, const char *folder, const char *co
     return LS_OK;
 }
 
+/* Describes the texts that a folder of transformers has a classifier for. */
+static ls_status describe_texts(ls_run *run, const char *folder, const char *config, const ls_encoder_args *a)
+{
+    enum { ROBERTA_FIRST = 2 };
+    const char *const *names;
+    int                count;
+    LS_TRY(ls_pretrained_labels(folder, &names, &count, run->memory));
+    LS_CHECK(
+        count, LS_ERR_USAGE,
+        "%s: expected an encoder that classifies texts (*ForSequenceClassification), found one without classes" LS_HINT
+        "`lockstep embed` computes its vectors of texts; `train bert-sst2 model.pretrained=%s` makes a classifier "
+        "of it",
+        config, folder);
+    run->data = (ls_dataset_info){.kind           = LS_DATA_LABELLED,
+                                  .split          = "",
+                                  .path           = config,
+                                  .tokenizer      = "",
+                                  .tokenizer_hash = "",
+                                  .vocabulary     = (int)a->vocab,
+                                  .classes        = count > 1 ? count : 0,
+                                  .class_names    = names,
+                                  .context        = a->context - (a->kind == LS_ROBERTA ? ROBERTA_FIRST : 0)};
+    run->task = ls_task_of(&run->data);
+    return LS_OK;
+}
+
 static ls_status make_recipe(ls_run *run, const char *folder, const char *config)
 {
-    ls_pretrained model;
+    ls_pretrained   model;
+    ls_encoder_args encoder;
     LS_TRY(ls_pretrained_read(folder, &model));
     LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected at most %d %s, found %lld", config,
              LS_MAX_CLASSES, model.images ? "classes" : "tokens", (long long)model.classes);
     const char *text = ls_arena_printf(run->memory, "{model: {name: %s, options: {%s}}}", model.model, model.options);
     LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), config, 0, NULL));
     if (model.images) return describe_images(run, folder, config, (int)model.classes);
+    if (ls_recipe_encoder(run->recipe, &encoder)) return describe_texts(run, folder, config, &encoder);
     run->task = &ls__task_language_model;
     run->data = (ls_dataset_info){.kind           = LS_DATA_TEXT,
                                   .split          = "",
@@ -85,7 +113,7 @@ static ls_status build_and_load(ls_run *run, const char *folder)
     ls_graph *g = run->graph = ls_graph_new();
     g->direct_convolution    = run->recipe->train.conv == LS_TRAIN_CONV_DIRECT;
     ls_graph_precision(g, run->recipe->train.precision);
-    LS_TRY(run->data.kind == LS_DATA_IMAGES ? run->task->build(run) : build_language(run));
+    LS_TRY(run->data.kind == LS_DATA_TEXT ? build_language(run) : run->task->build(run));
     if (ls_pretrained_is(folder)) LS_TRY(ls_pretrained_check_size(folder, g)); /* the size in config.json */
     LS_TRY(ls__params_new_unset(&run->loaded, g));
     return ls_pretrained_load(folder, run->loaded, NULL);
@@ -107,8 +135,10 @@ static ls_status open_pretrained(ls_run *run, const char *folder, const char *pr
     LS_TRY_COLLECTIVE(run, as_data_error(config, make_recipe(run, folder, config)));
     LS_TRY(ls_run_set_precision(run, precision));
     LS_TRY_COLLECTIVE(run, as_data_error(config, build_and_load(run, folder)));
-    if (run->data.kind == LS_DATA_TEXT)
-        LS_TRY_COLLECTIVE(run, ls_pretrained_tokenizer(&run->tokenizer, folder, run->data.classes));
+    if (run->data.kind != LS_DATA_IMAGES)
+        LS_TRY_COLLECTIVE(
+            run, ls_pretrained_tokenizer(&run->tokenizer, folder,
+                                         run->data.kind == LS_DATA_TEXT ? run->data.classes : run->data.vocabulary));
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(run->loaded));
     const char *names[] = {"parameters"}, *values[] = {digest};
     return ls_comm_same(run->comm, 1, names, values);

@@ -347,14 +347,14 @@ static ls_status predict_files(ls_run *run, const ls_predict_options *options)
     p.probability        = ls_arena_alloc(run->memory, classes * sizeof *p.probability);
     p.name               = ls_arena_alloc(run->memory, classes * sizeof *p.name);
     p.rank               = ls_arena_alloc(run->memory, classes * sizeof *p.rank);
-    LS_TRY(ls_tokenizer_load(&p.tokenizer, run->directory));
+    if (!run->tokenizer) LS_TRY(ls_tokenizer_load(&run->tokenizer, run->directory)); /* the run frees it */
+    p.tokenizer      = run->tokenizer;
     ls_status status = ls_model_new(&p.model, run->graph, run->loaded ? run->loaded : ls_trainer_params(run->trainer),
                                     &run->logits, 1, 1);
     if (status == LS_OK) status = open_table(&p);
     for (int i = 0; i < options->files && status == LS_OK; i++) status = predict_file(&p, options->file[i]);
     status = close_table(&p, status);
     ls_model_free(p.model);
-    ls_tokenizer_free(p.tokenizer);
     ls_text_tokens_free(&p.tokens);
     return status;
 }

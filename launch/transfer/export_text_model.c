@@ -153,6 +153,13 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
+/* A run with labelled texts has a head that its origin lacks, and states it in a config.json of its own. */
+static bool has_own_config(const ls_run *run, const char *from)
+{
+    char path[LS_PATH_BYTES];
+    return run->data.kind == LS_DATA_LABELLED && ls__path(path, "%s/config.json", from) == LS_OK && is_file(path);
+}
+
 static ls_status write_folder(ls_run *run, const char *from, const char *folder, const char *name)
 {
     const ls_stored_type *type;
@@ -166,7 +173,7 @@ static ls_status write_folder(ls_run *run, const char *from, const char *folder,
              "%s: exists already; expected the name of a new folder", folder);
     if (access(folder, W_OK)) return LS_FAIL_ERRNO("%s: cannot be created", folder);
     ls_status status = copy_files(origin, folder);
-    if (status == LS_OK) status = write_config(origin, folder, name);
+    if (status == LS_OK) status = write_config(has_own_config(run, from) ? from : origin, folder, name);
     if (status == LS_OK) status = write_weights(run, origin, folder, type);
     if (status == LS_OK) return LS_OK;
     ls_error error = ls_error_save(status);

@@ -137,6 +137,32 @@ static void fine_tunes_a_run(void **state)
                      0); /* another head, from the first token */
 }
 
+/* A folder with the files of transformers alone classifies texts, begins a run, and the run is exported as another. */
+static void folders_of_transformers(void **state)
+{
+    assert_int_equal(
+        run("train ./r.yaml data.path=reviews run.dir=p train.batch=20 train.epochs=3 optim.name=adamw "
+            "optim.lr=0.01 model.name=encoder 'model.options={layers: 1, heads: 2, width: 16, hidden: 32}'",
+            .ranks = 2),
+        0);
+    assert_int_equal(system("mkdir hf && cp p/config.json p/model.safetensors p/tokenizer*.json hf"), 0);
+    save_text("lines", "the film is great\n");
+    assert_int_equal(run("predict p lines --top 1"), 0);
+    const bool good = strstr(text_of("out"), "positive") != NULL;
+    assert_int_equal(run("predict hf lines --top 1", .ranks = 2), 0);
+    assert_non_null(strstr(text_of("out"), good ? "LABEL_1" : "LABEL_0"));
+    assert_int_equal(run("train ./r.yaml data.path=reviews run.dir=q train.epochs=1 train.batch=20 optim.lr=0 "
+                         "model.pretrained=hf",
+                         .ranks = 2),
+                     0);
+    assert_int_equal(run("ckpt export q out16 --dtype float16", .ranks = 2), 0);
+    assert_int_equal(run("predict out16 lines --top 1"), 0);
+    assert_non_null(strstr(text_of("out"), good ? "LABEL_1" : "LABEL_0"));
+    assert_int_equal(system("sed -i s/ForSequenceClassification/Model/ hf/config.json"), 0);
+    assert_int_equal(run("predict hf lines"), 3);
+    assert_non_null(strstr(text_of("err"), "found one without classes"));
+}
+
 static void mistakes_are_named(void **state)
 {
     static const struct {
@@ -171,6 +197,7 @@ static void mistakes_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_digest), cmocka_unit_test(learns_and_predicts),
-                                       cmocka_unit_test(fine_tunes_a_run), cmocka_unit_test(mistakes_are_named)};
+                                       cmocka_unit_test(fine_tunes_a_run), cmocka_unit_test(folders_of_transformers),
+                                       cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests(tests, enter, tear_down);
 }
