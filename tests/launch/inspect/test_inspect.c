@@ -163,6 +163,39 @@ static void weights_are_those_of_separate_ops(void **state)
     small_free(&s);
 }
 
+/* Heads that share keys and values, norms of heads, a window and a cap: the sums of the values are the op's output. */
+static void outputs_are_those_of_the_op(void **state)
+{
+    (void)state;
+    save_text("shared.yaml",
+              "data: {path: ./data, context: 24}\nmodel: {name: decoder, options: {layers: 2, heads: 4, "
+              "kv_heads: 2, width: 16, hidden: 24, context: 24, window: 5, attention_cap: 2, qk_norm: true}}\n"
+              "train: {batch: 8, max_steps: 4, epochs: 0}\noptim: {name: adamw, lr: 0.01}\n");
+    small              s = small_of("./shared.yaml");
+    ls_graph          *g = ls_graph_new();
+    ls_tensor         *logits, *out[4];
+    ls_model          *whole;
+    int32_t            tokens[N];
+    int                n  = 0;
+    ls_language_inputs in = {.x = ls_input(g, "tokens", LS_I32, N)};
+    for (int i = 0; i < N; i++) tokens[i] = i * 7 % VOCABULARY;
+    assert_int_equal(ls_recipe_build_language(s.recipe, g, &in, VOCABULARY, &logits), LS_OK);
+    for (int i = 0; i < g->nodes; i++)
+        if (!strcmp(ls__op(g->node[i])->name, "attention")) out[n++] = g->node[i]->out[0];
+    assert_int_equal(n, 2);
+    assert_int_equal(ls_model_new(&whole, g, s.params, out, n, 1), LS_OK);
+    const ls_batch batch = {.inputs = 1, .name = {"tokens"}, .data = {tokens}, .rows = 1, .global_rows = 1};
+    assert_int_equal(ls_model_run(whole, &batch), LS_OK);
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < 4 * N * 4; i++) {
+            const int head = i / (N * 4), t = i / 4 % N, c = i % 4;
+            assert_true(fabsf(s.map[k].y[i] - ls_model_output(whole, k)[t * 16 + head * 4 + c]) < 1e-5f);
+        }
+    ls_model_free(whole);
+    ls_graph_free(g);
+    small_free(&s);
+}
+
 /* Points of a plane in five dimensions keep their distances. */
 static void principal_components_of_a_plane(void **state)
 {
@@ -377,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_maps_sum_to_one),
                                        cmocka_unit_test(the_scale_is_an_option),
                                        cmocka_unit_test(weights_are_those_of_separate_ops),
+                                       cmocka_unit_test(outputs_are_those_of_the_op),
                                        cmocka_unit_test(principal_components_of_a_plane),
                                        cmocka_unit_test(positions_match_their_formula),
                                        cmocka_unit_test(scores_of_known_statistics),
