@@ -19,7 +19,8 @@ static ls_status check_loss(const ls_tensor *loss)
     return LS_OK;
 }
 
-/* Recomputes what options.arena_bytes requires.  The search is made in another program, whose memory is released. */
+/* Chooses the nodes to recompute, so that the arena has at most options.arena_bytes.  A second program serves the
+ * search; its memory is freed at the end. */
 static ls_status fit_into_arena(ls_program *p)
 {
     ls_program        *other;

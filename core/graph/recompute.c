@@ -8,10 +8,10 @@
  *   - the peak no longer falls, because another instruction has become the peak.
  * (Chen 2016 keeps only the square root of the number of layers, for a third more arithmetic.)
  *
- * With options.arena_bytes the selection continues until the arena fits: any value may be recomputed, also from values
- * that are themselves recomputed, at any cost.  A step selects the node whose recomputation frees most bytes at the
- * peak per operation, with the nodes that must be recomputed for it.  It is dropped again if the peak does not fall.
- * Nodes that turn out to be unnecessary are dropped at the end, the most costly first.
+ * With options.arena_bytes the selection continues until the arena fits.  Any value may then be recomputed, at any
+ * cost, and from recomputed values as well.  A round adds the node that frees most bytes at the peak per operation,
+ * and the nodes on which it depends.  If the peak does not fall, the round is undone.  At the end the nodes that the
+ * limit does not need are removed, the most costly first.
  *
  * The selection depends on shapes alone.  The bits are those of a program without recomputation.
  */
@@ -118,8 +118,8 @@ static bool may_recompute(const ls_program *p, const ls_node *n)
     return !kept && !n->loop && !op->view && ls__results(n) == 1 && value->needs_grad && p->value_of[value->index] >= 0;
 }
 
-/* Adds a node to `with`, and the nodes whose values backward does not have otherwise.  Returns false if one of them
- * cannot be recomputed. */
+/* Adds a node to `with`, and the nodes that it reads and backward does not have.  Returns false if one of them cannot
+ * be recomputed. */
 static bool add_node(search *s, const ls_node *n)
 {
     const ls_program *p = s->p;

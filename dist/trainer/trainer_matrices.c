@@ -10,7 +10,7 @@
  *     2. The owner of each matrix orthogonalises it in place.  Several hosts then gather the matrices of all owners.
  *     3. Each rank updates its partition from the orthogonalised matrices (trainer_update.c).
  *
- * The direction memory of a host is the gradient block of its first member, whose gradients are no longer needed.  With
+ * The direction memory of a host is the gradient block of its first member: the gradients are no longer needed.  With
  * train.zero=2 that block is shorter than the parameters, and the direction memory is a segment of its own.
  *
  * Owners are chosen by the longest-processing-time rule (Graham 1969): the matrices, the most costly first, each go to

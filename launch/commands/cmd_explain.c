@@ -99,7 +99,7 @@ static void print_matrices(const ls_run *j, double flops)
     const double         percent = 100 * cost.flops / flops;
     if (!cost.matrices) return;
     printf(
-        "  muon: %d hidden matrices, whose orthogonalisation takes %.3g GFLOP per step, %.3g %% of forward and "
+        "  muon: orthogonalises %d hidden matrices: %.3g GFLOP per step, %.3g %% of forward and "
         "backward\n"
         "  divided over the ranks by whole matrices: %d of them on rank 0; the rank with the most takes %.3g GFLOP\n",
         cost.matrices, 1e-9 * cost.flops, percent, cost.owned, 1e-9 * cost.largest);

@@ -44,7 +44,7 @@ static ls_status find_tokens(const ls_tokenizer *t, const ls_dataset_info *info,
     return find_token(t, info, LS_TOKEN_MASK, (const char *const[]){"[MASK]", "<mask>"}, &m->mask);
 }
 
-/* Tokens whose text in WordPiece begins with ##: their decoded text does not begin with a space. */
+/* Finds the tokens that continue a word ("##ing").  Their decoded text does not begin with a space. */
 static ls_status find_pieces(const ls_recipe *r, const ls_tokenizer *t, const ls_dataset_info *info, bool *continues)
 {
     LS_CHECK(ls_tokenizer_kind_of(t) == LS_TOKENIZER_WORDPIECE, LS_ERR_USAGE,

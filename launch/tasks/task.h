@@ -40,7 +40,7 @@ typedef struct ls_task_metric {
     bool        log_scale;
 } ls_task_metric;
 
-/* The share of the samples whose largest logit is that of the label; ls_score_accuracy computes it as metric 0. */
+/* Accuracy: the label has the largest logit.  ls_score_accuracy computes it as metric 0. */
 #define LS_ACCURACY_METRIC(samples)                                                                                    \
     {                                                                                                                  \
         .key = "accuracy", .label = "accuracy", .console = "accuracy %6.2f %%", .result = "%.2f %%", .scale = 100,     \

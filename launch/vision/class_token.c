@@ -162,7 +162,7 @@ ls_status ls_class_token_of(const ls_run *run, const float *image, ls_arena *mem
 
 enum { MARGIN = 28, TITLE = 118, TILE = 150, GAP = 16, IMAGE = 200, ROW = TILE + 54 };
 
-/* Draws the image with a map laid over it, whose largest value has the full colour; NULL: the image alone. */
+/* Draws the image, and a map over it.  The largest value of the map has the full colour.  NULL: no map. */
 static ls_status draw_tile(ls_png *plot, const ls_run *run, const uint8_t *pixels, const float *map,
                            const ls_class_token *t, double x, double y, double side, ls_arena *memory)
 {

@@ -33,7 +33,7 @@ static ls_labelled_import plain(const char *file)
     return (ls_labelled_import){.size = sizeof(ls_labelled_import), .file = {file}, .out = "out", .tokenizer = "bytes"};
 }
 
-/* Compares a sample whose tokens are bytes. */
+/* Compares the sample i with a text.  The tokenizer is that of bytes. */
 static void assert_sample(ls_dataset *d, int64_t i, const char *text, double label)
 {
     ls_labelled_text got = {0};

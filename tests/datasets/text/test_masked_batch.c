@@ -42,7 +42,7 @@ typedef struct counts {
     int64_t samples, positions, masked, kept, replaced, next, whole, part;
 } counts;
 
-/* Checks a row, whose original tokens are those of `target` where it has one. */
+/* Checks row r.  The column target has the original tokens of the masked positions. */
 static void check_row(const ls_batch *b, int64_t r, bool pairs, bool words, counts *c)
 {
     const int32_t *x = (const int32_t *)b->data[0] + r * CONTEXT, *type = (const int32_t *)b->data[1] + r * CONTEXT,

@@ -2,9 +2,9 @@
  * labels: io slow
  * timeout: 14400
  * Runs the commands of launch/recipes/README.md from the first to the last, each with a limit of 30 minutes, and
- * compares with its last column: a name of a picture or a report is a file that the command writes; another text is
- * part of the output.  Arguments select the rows whose command contains one of them; then runs of other rows are
- * absent.  LOCKSTEP_DATA: the folder of the datasets.
+ * compares the results with the last column.  The name of a picture or a report there is a file that the command
+ * writes; another text is part of the output.  Arguments select rows: those with one of them in the command.  Rows
+ * that need a run of another row need that row as well.  LOCKSTEP_DATA: the folder of the datasets.
  *   test_lineage_slow lenet5-mnist norm-batch */
 #include "tests/launch/recipes/lineage_table.h"
 
